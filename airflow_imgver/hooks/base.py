@@ -1,0 +1,168 @@
+"""What the two hooks share: the client's settings, a listing, a look at one version, errors with names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_imgver.exceptions import InvalidIdentityError
+from airflow_imgver.hooks.errors import call_error
+from airflow_imgver.hooks.listing import Versions
+from airflow_imgver.versions import Entry, Survey, VersionStatus, one_line, survey
+
+CONNECT_TIMEOUT = 5
+READ_TIMEOUT = 20
+# botocore's default mode and attempts changed with 1.44.0, and a pinned older one brings the old ones back.
+RETRIES = {"mode": "standard", "total_max_attempts": 3}
+
+_told: set[tuple[str, str]] = set()
+
+
+class ImageVersionHook(AwsGenericHook[Any]):
+    """
+    A thin wrapper around one list call and its paginator, for a service whose images have versions.
+
+    The client is built with a connect timeout of 5 s, a read timeout of 20 s and three attempts in botocore's
+    ``standard`` mode, where the connection or ``config`` does not say otherwise.
+
+    :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
+    :param region_name: the AWS region; None takes the connection's or boto3's.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
+    :param config: botocore's client configuration, as a ``Config`` or a dictionary.
+    """
+
+    service: ClassVar[str]
+    operation: ClassVar[str]
+    paginator: ClassVar[str]
+    result_key: ClassVar[str]
+    wire_token: ClassVar[str]
+    largest_page: ClassVar[int]
+    request_names: ClassVar[Mapping[str, str]]
+    """Each field of an identity, and its name in the API's request."""
+    identity_rules: ClassVar[Mapping[str, tuple[str, str]]]
+    """Each field of an identity: AWS's pattern for it, and the pattern in words."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = self.service
+        super().__init__(*args, **kwargs)
+
+    def get_client_type(
+        self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
+    ) -> Any:
+        """Build the boto3 client, as the base class does, with this package's settings underneath."""
+        given = config or self.config
+        # A user's max_attempts and our total_max_attempts would contradict each other.
+        retries: Any = (
+            {"mode": RETRIES["mode"], **user} if (user := getattr(given, "retries", None)) else RETRIES
+        )
+        settings = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+        settings = settings.merge(given).merge(Config(retries=retries))
+        return super().get_client_type(region_name, settings, deferrable)
+
+    @classmethod
+    def check(cls, identity: Mapping[str, Any]) -> dict[str, str]:
+        """
+        Check an identity against AWS's own patterns, which botocore does not.
+
+        :param identity: field to value, ``{"image_name": ...}`` say.
+        :return: the identity.
+        :raises InvalidIdentityError: a field breaks its pattern; names the field, the value and the rule.
+        """
+        for field, (pattern, rule) in cls.identity_rules.items():
+            value = identity[field]
+            if not isinstance(value, str) or not re.fullmatch(pattern, value):
+                shown = one_line(value)[:100] if isinstance(value, str) else value
+                raise InvalidIdentityError(f"{field} must be {rule}, not {shown!r}")
+        return dict(identity)
+
+    @classmethod
+    def describe(cls, identity: Mapping[str, str]) -> str:
+        """Name what an identity stands for, as messages do."""
+        raise NotImplementedError
+
+    @classmethod
+    def read(cls, entry: Entry) -> VersionStatus:
+        """Make a status of an entry."""
+        raise NotImplementedError
+
+    def stream(
+        self,
+        identity: Mapping[str, Any],
+        filters: Mapping[str, Any] | None = None,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        starting_token: str | None = None,
+    ) -> Versions:
+        """
+        Stream the versions of what an identity stands for.
+
+        :param identity: field to value, checked before any request.
+        :param filters: further members of the API's request, under its own names; None is left out.
+        :param page_size: items a request; None asks for the largest page the API gives.
+        :param max_items: how many items at the most; None for all.
+        :param starting_token: the resume token of a truncated listing.
+        """
+        identity = self.check(identity)
+        request = {self.request_names[field]: value for field, value in identity.items()}
+        request |= {name: value for name, value in (filters or {}).items() if value is not None}
+        return Versions(
+            lambda config: self.conn.get_paginator(self.paginator).paginate(
+                **request, PaginationConfig=config
+            ),
+            lambda: self.named_errors(self.describe(identity)),
+            result_key=self.result_key,
+            wire_token=self.wire_token,
+            page_size=self.largest_page if page_size is None else page_size,
+            max_items=max_items,
+            starting_token=starting_token,
+        )
+
+    def survey(self, identity: Mapping[str, Any], version: int | None = None) -> Survey:
+        """Find the latest version and the wanted one, in as few pages as prove them."""
+        return survey(self.stream(identity).pages(), self.read, version)
+
+    def observe(self, identity: Mapping[str, Any], version: int | None = None) -> VersionStatus | None:
+        """
+        Look once at the version that a gate watches.
+
+        In all but odd cases that is one request, however long the history.
+
+        :param identity: field to value.
+        :param version: the version's number; None for the latest.
+        :return: its status, or None where the listing does not show it, or not yet.
+        :raises ResourceMissingError: AWS says that it does not exist.
+        :raises AwsCallError: any other failure of the call.
+        """
+        return self.noticed(self.survey(identity, version).wanted)
+
+    def noticed(self, found: VersionStatus | None) -> VersionStatus | None:
+        """Say once a process that AWS has a new word for a status, and what it was taken for."""
+        if found is not None and not found.known and (told := (self.service, found.status)) not in _told:
+            _told.add(told)
+            self.log.warning(
+                "%s: %s, a status that this package does not know; it is taken for %s",
+                self.operation,
+                found,
+                found.phase.value,
+            )
+        return found
+
+    def whereabouts(self, identity: Mapping[str, str]) -> dict[str, str]:
+        """Return the region and the partition of the client, as console links need them."""
+        with self.named_errors(self.describe(identity)):
+            return {"region_name": self.conn_region_name, "aws_partition": self.conn_partition}
+
+    @contextmanager
+    def named_errors(self, about: str) -> Iterator[None]:
+        """Let no error of AWS's or botocore's out that does not say which call met it, and about what."""
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise call_error(error, self.operation, about) from error

@@ -1,0 +1,132 @@
+"""Listing versions to XCom: what both services' list operators share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import jmespath
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from jmespath.exceptions import JMESPathError, ParseError
+
+from airflow_imgver.exceptions import InvalidQueryError
+from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.listing import Listing
+from airflow_imgver.versions import as_plain, one_line
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+HookT = TypeVar("HookT", bound=ImageVersionHook)
+
+
+class ListVersionsOperator(AwsBaseOperator[HookT]):
+    """
+    Lists versions and returns them: plain lists and dicts, AWS's names, times as ISO 8601 text in UTC.
+
+    A listing that ``max_items`` cut off also pushes the XCom ``next_token``; ``starting_token`` resumes it.
+
+    :param query: a JMESPath expression over the whole response, as the AWS CLI's ``--query``; what it yields
+        is returned in place of the list. https://jmespath.org
+    :param page_size: items a request; None asks for the largest page the API gives.
+    :param max_items: how many items at the most; None for all.
+    :param starting_token: the ``next_token`` of a truncated listing with the same arguments.
+    :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
+    :param region_name: the AWS region; None takes the connection's or boto3's.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
+    :param botocore_config: botocore's client configuration, see
+        https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html
+    """
+
+    link_class: ClassVar[type[BaseAwsLink]]
+    identity_fields: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        *,
+        query: str | None = None,
+        page_size: int | str | None = None,
+        max_items: int | str | None = None,
+        starting_token: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.query = query
+        self.page_size = page_size
+        self.max_items = max_items
+        self.starting_token = starting_token
+
+    def _list(self, **paging: Any) -> Listing:
+        """Ask the hook."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """
+        List.
+
+        :return: the entries, newest first as AWS sends them; with ``query`` what that yields.
+        :raises InvalidQueryError: ``query`` is no JMESPath expression; before any request.
+        :raises InvalidIdentityError: an id or a name breaks AWS's pattern; before any request.
+        :raises InvalidTokenError: ``starting_token`` is no resume token; before any request.
+        :raises AwsCallError: AWS refused or did not answer.
+        """
+        query = _Query(self.query) if self.query else None
+        identity = self.hook.check({field: getattr(self, field) for field in self.identity_fields})
+        self.link_class.persist(context=context, operator=self, **self.hook.whereabouts(identity), **identity)
+        listing = self._list(
+            page_size=_whole_number(self.page_size, "page_size"),
+            max_items=_whole_number(self.max_items, "max_items"),
+            starting_token=self.starting_token or None,
+        )
+        self.log.info(
+            "Listed %d versions of %s%s",
+            len(listing.items),
+            self.hook.describe(identity),
+            ", and there are more" if listing.next_token else "",
+        )
+        if listing.next_token and self.do_xcom_push:
+            context["ti"].xcom_push(key="next_token", value=listing.next_token)
+        versions = as_plain(listing.items)
+        if query is None:
+            return versions
+        response = {self.hook.result_key: versions}
+        if listing.next_token:
+            response["NextToken"] = listing.next_token
+        return query.search(response)
+
+
+class _Query:
+    """A JMESPath expression, compiled before anything is asked of AWS."""
+
+    def __init__(self, expression: str) -> None:
+        self._expression = expression
+        try:
+            self._compiled = jmespath.compile(expression)
+        except ParseError as error:
+            raise InvalidQueryError(
+                f"query {one_line(expression)!r} is no JMESPath expression: "
+                f"it breaks at position {error.lex_position}, see https://jmespath.org/tutorial.html"
+            ) from error
+        except JMESPathError as error:
+            raise self._unfit(error) from error
+
+    def search(self, response: dict[str, Any]) -> Any:
+        try:
+            return self._compiled.search(response)
+        except JMESPathError as error:
+            raise self._unfit(error) from error
+
+    def _unfit(self, error: JMESPathError) -> InvalidQueryError:
+        return InvalidQueryError(
+            f"query {one_line(self._expression)!r} does not work: {one_line(str(error))}"
+        )
+
+
+def _whole_number(value: int | str | None, name: str) -> int | None:
+    """Read a number that a template may have rendered to text."""
+    if value is None or value == "":
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a whole number, not {value!r}") from None

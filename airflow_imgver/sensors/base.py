@@ -1,0 +1,187 @@
+"""The gate as an Airflow sensor: what both services' sensors share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.common.compat.sdk import AirflowSkipException, PokeReturnValue, conf
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from airflow_imgver.exceptions import AwsCallError, TriggerFailedError, UnexpectedEventError
+from airflow_imgver.gate import GATE_ERRORS, Gate
+from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.triggers.base import ImageVersionTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+HookT = TypeVar("HookT", bound=ImageVersionHook)
+
+# The trigger times out by itself, and says what it last saw; Airflow's timeout is for one that is gone.
+AIRFLOW_TIMEOUT_GRACE = timedelta(minutes=1)
+
+
+class ImageVersionSensor(AwsBaseSensor[HookT]):
+    """
+    Waits until a version is as the pipeline needs it, and returns its entry.
+
+    A passing error (throttling, 5xx, connection trouble, HealthImaging's "not consistent yet") is waited out
+    until ``timeout``; a permanent one fails the task at once.
+
+    :param version: the version to watch: a number, digits, or a SageMaker ``ImageVersionArn``. None watches
+        the latest, whichever that is at each look.
+    :param wait_until: ``ready``: open when the version can be used, fail when it failed or was deleted.
+        ``settled``: open when nothing is going on any more, whatever came of it. ``deleted``: open when it is
+        gone.
+    :param not_found_retries: how many polls in a row AWS may answer that there is no such thing before the
+        gate fails; a new image set can take a moment to show.
+    :param deferrable: wait in the triggerer instead of in a worker; the default is Airflow's
+        ``[operators] default_deferrable``.
+    :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
+    :param region_name: the AWS region; None takes the connection's or boto3's.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
+    :param botocore_config: botocore's client configuration, see
+        https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html
+    """
+
+    trigger_class: ClassVar[type[ImageVersionTrigger]]
+    link_class: ClassVar[type[BaseAwsLink]]
+
+    def __init__(
+        self,
+        *,
+        version: int | str | None = None,
+        wait_until: str = "ready",
+        not_found_retries: int = 2,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.version = version
+        self.wait_until = wait_until
+        self.not_found_retries = not_found_retries
+        self.deferrable = deferrable
+        self._gate: Gate | None = None
+
+    # --- what a service's sensor adds ---
+
+    def _identity(self) -> dict[str, Any]:
+        """Return the fields that say what is watched."""
+        return {field: getattr(self, field) for field in self.trigger_class.identity_fields}
+
+    def _rule(self) -> dict[str, Any]:
+        """Return what a service adds to the rule, for the gate and for the trigger."""
+        return {}
+
+    # --- the life of a gate ---
+
+    def execute(self, context: Context) -> Any:
+        """
+        Wait, here or in the triggerer.
+
+        :return: the version's entry with AWS's names and times as ISO 8601 text, or None where a gate on
+            ``deleted`` found nothing at all.
+        :raises InvalidIdentityError: an id, a name or the version cannot be one; before any request.
+        :raises VersionFailedError: the version failed; with AWS's own reason.
+        :raises VersionDeletedError: the version was deleted where the gate waits for it to be ready.
+        :raises ResourceMissingError: AWS keeps saying that there is no such thing.
+        :raises AwsCallError: a call failed and repeating it cannot help.
+        """
+        gate = self._gate = self._new_gate(context)
+        identity = self._identity()
+        self.link_class.persist(context=context, operator=self, **self.hook.whereabouts(identity), **identity)
+        if self.deferrable:
+            return self._wait_in_triggerer(context, gate)
+        try:
+            return super().execute(context=context)
+        except AirflowSensorTimeout as error:
+            raise AirflowSensorTimeout(f"{error} Last seen: {gate}") from error
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once."""
+        gate = self._gate = self._gate or self._new_gate(context)
+        try:
+            opened = gate.look(self.hook)
+        except AwsCallError as error:
+            if not error.transient:
+                raise
+            self.log.warning("%s This may pass; looking again at the next poke.", error)
+            return PokeReturnValue(is_done=False)
+        self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", self.wait_until, gate)
+        return PokeReturnValue(is_done=opened, xcom_value=gate.entry if opened else None)
+
+    def _new_gate(self, context: Context) -> Gate:
+        # A rescheduled sensor is a new object at each look; only Airflow's count of them is left.
+        spent = context.get("task_reschedule_count", 0) if self.reschedule else 0
+        return Gate(
+            self.aws_hook_class,
+            self._identity(),
+            version=self.version,
+            wait_until=self.wait_until,
+            not_found_retries=max(0, self.not_found_retries - spent),
+            **self._rule(),
+        )
+
+    def _wait_in_triggerer(self, context: Context, gate: Gate) -> Any:
+        deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)
+        # The first look is the worker's: what is settled needs no triggerer, and what is wrong fails here.
+        try:
+            first = self.poke(context)
+        except GATE_ERRORS as error:
+            if not self.silent_fail:
+                self._end(error)
+            self.log.exception("Waiting on, because silent_fail is set.")
+        else:
+            if first.is_done:
+                return first.xcom_value
+        return self.defer(
+            trigger=self.trigger_class(
+                **self._identity(),
+                **self._rule(),
+                version=self.version,
+                wait_until=self.wait_until,
+                not_found_retries=gate.retries_left,
+                poke_interval=self.poke_interval,
+                exponential_backoff=self.exponential_backoff,
+                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+                silent_fail=self.silent_fail,
+                deadline=deadline.isoformat(),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout) + AIRFLOW_TIMEOUT_GRACE,
+        )
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """
+        Take the trigger's event for what it says, and nothing else for success.
+
+        :raises UnexpectedEventError: there is no event, or not one of this package's.
+        """
+        match event:
+            case {"status": "open", "entry": Mapping() | None as entry}:
+                return entry
+            case {"status": "timeout", "message": str(message)}:
+                raise AirflowSensorTimeout(message)
+            case {"status": "error", "error": str(name), "message": str(message)} if name in _ERRORS:
+                self._end(_ERRORS[name](message))
+        raise UnexpectedEventError(
+            f"the gate was resumed with {event!r}, which no trigger of this package sends; "
+            "clear the task to wait again"
+        )
+
+    def _end(self, error: Exception) -> NoReturn:
+        """Fail as poke mode would."""
+        if self.never_fail:
+            raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+        raise error
+
+
+_ERRORS = {error.__name__: error for error in (*GATE_ERRORS, TriggerFailedError)}

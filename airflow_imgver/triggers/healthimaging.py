@@ -1,0 +1,35 @@
+"""Waiting for an image set of AWS HealthImaging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_imgver.gate import Gate
+from airflow_imgver.hooks.healthimaging import HealthImagingHook
+from airflow_imgver.triggers.base import ImageVersionTrigger
+
+
+class HealthImagingImageSetVersionTrigger(ImageVersionTrigger):
+    """
+    Looks at an image set's version until the gate opens; further arguments are the base class's.
+
+    :param datastore_id: the data store, 32 digits and lower-case letters.
+    :param image_set_id: the image set, likewise.
+    :param allow_read_only: take the source of a running copy, which may be read, for ready.
+    """
+
+    hook_class = HealthImagingHook
+    identity_fields = ("datastore_id", "image_set_id")
+    waiting_fields = (*ImageVersionTrigger.waiting_fields, "allow_read_only")
+
+    def __init__(
+        self, *, datastore_id: str, image_set_id: str, allow_read_only: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.datastore_id = datastore_id
+        self.image_set_id = image_set_id
+        self.allow_read_only = allow_read_only
+
+    def gate(self, **rule: Any) -> Gate:
+        """Return the gate that these arguments describe."""
+        return super().gate(allow_read_only=self.allow_read_only, **rule)

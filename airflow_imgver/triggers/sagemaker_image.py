@@ -1,0 +1,23 @@
+"""Waiting for an image of Amazon SageMaker AI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
+from airflow_imgver.triggers.base import ImageVersionTrigger
+
+
+class SageMakerImageVersionTrigger(ImageVersionTrigger):
+    """
+    Looks at an image's version until the gate opens; further arguments are the base class's.
+
+    :param image_name: the image, 1 to 63 letters and digits, with single hyphens or dots between them.
+    """
+
+    hook_class = SageMakerImageHook
+    identity_fields = ("image_name",)
+
+    def __init__(self, *, image_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.image_name = image_name
