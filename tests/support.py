@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -214,6 +215,23 @@ _NAMES = {
 def _epoch(value: Any) -> float:
     assert isinstance(value, datetime)
     return value.timestamp()
+
+
+# --- logs -----------------------------------------------------------------------------------------------
+
+
+class Printed(io.StringIO):
+    """What was printed, tracebacks too."""
+
+    def about(self, words: str) -> list[str]:
+        return [line for line in self.getvalue().splitlines() if words in line]
+
+
+@contextmanager
+def logged() -> Iterator[Printed]:
+    """Keep what is logged. Airflow's own loggers print, and bypass those that pytest's caplog listens to."""
+    with redirect_stdout(Printed()) as printed:
+        yield printed
 
 
 # --- a task's context -----------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Versions(Iterator[dict[str, Any]]):
         self._result_key = result_key
         self._entries = (entry for page in self.pages() for entry in page)
         self.next_token: str | None = None
-        """Resumes a listing that ``max_items`` cut off; known once its last item has been drawn."""
+        """Resumes a listing that ``max_items`` cut off; known once the stream is at its end."""
 
     def pages(self) -> Iterator[list[dict[str, Any]]]:
         """Draw the entries a page at a time."""
@@ -75,10 +75,11 @@ class Versions(Iterator[dict[str, Any]]):
         while True:
             with self._named_errors():
                 answer = _readable(answers, self._result_key)
+            # Where a cut falls between two pages, botocore says so only after the last of them. Typed as it
+            # decodes the token, though it is the encoded text that is handed out.
+            self.next_token = cast("str | None", pages.resume_token)
             if answer is None:
                 return
-            # Typed as botocore decodes it, though it is the encoded text that is handed out.
-            self.next_token = cast("str | None", pages.resume_token)
             entries = answer[self._result_key]
             yield list(islice(entries, pass_over, None))
             pass_over = max(0, pass_over - len(entries))

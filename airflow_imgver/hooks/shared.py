@@ -59,23 +59,28 @@ class _Share:
         self.client = client
         self.holders = 0
 
+    def lends(self, client: SharedClient) -> bool:
+        built = self.client.done() and not self.client.cancelled() and self.client.exception() is None
+        return built and self.client.result() is client
+
 
 # By loop, because a client's threads answer to one loop; a triggerer has one, tests have many.
 _shares: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Share]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def lease(hook: ImageVersionHook, *, fresh: bool = False) -> AsyncIterator[SharedClient]:
+async def lease(hook: ImageVersionHook, *, stale: SharedClient | None = None) -> AsyncIterator[SharedClient]:
     """
     Lend the client of what a hook's connection resolves to, building it where nobody has it yet.
 
     :param hook: a hook that has not been used; its connection is resolved here, off the loop.
-    :param fresh: build a new client for this and later leases, because the old one's credentials expired.
+    :param stale: a client whose credentials expired; where it is still the one that is lent, a new one is
+        built for this and later leases. Of many holders who find it stale only the first builds one.
     """
     shares = _shares.setdefault(asyncio.get_running_loop(), {})
     # Airflow answers a trigger's connection look-up only in the thread that asgiref keeps for this.
     key = await sync_to_async(_fingerprint)(hook)
-    if fresh or key not in shares:
+    if key not in shares or (stale is not None and shares[key].lends(stale)):
         shares[key] = _Share(asyncio.ensure_future(sync_to_async(_build)(hook)))
     share = shares[key]
     share.holders += 1

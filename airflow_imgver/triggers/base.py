@@ -135,6 +135,7 @@ class _Wait:
         )
         self._leases = AsyncExitStack()
         self._client: SharedClient | None = None
+        self._stale: SharedClient | None = None
         self._renewed = False
         self._told = ""
         self._told_at = 0.0
@@ -168,26 +169,30 @@ class _Wait:
 
     async def _look(self, gate: Gate) -> bool:
         if self._client is None:
-            shared = lease(self._trigger.hook(), fresh=self._renewed)
+            shared = lease(self._trigger.hook(), stale=self._stale)
             self._client = await self._leases.enter_async_context(shared)
         try:
             opened = await self._client.call(gate.look, self._client.hook)
         except GATE_ERRORS as error:
-            if not self._trigger.silent_fail or (isinstance(error, AwsCallError) and error.transient):
+            if not self._trigger.silent_fail or self._may_pass(error):
                 raise
             self._log.error("%s Waiting on, because silent_fail is set.", error)
             opened = False
-        self._renewed = False
+        self._stale, self._renewed = None, False
         if not opened:
             self._tell(gate)
         return opened
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Tell whether waiting, or signing in again, may mend an error."""
+        return isinstance(error, AwsCallError) and (error.transient or (error.expired and not self._renewed))
 
     async def _pause_after(self, error: AwsCallError) -> float:
         """Say how long to wait out an error that may pass; raise one that will not."""
         if error.expired and not self._renewed:
             self._log.info("%s Resolving the connection again.", error)
             await self._leases.aclose()
-            self._client, self._renewed = None, True
+            self._client, self._stale, self._renewed = None, self._client, True
             return 0.0
         if not error.transient:
             raise error

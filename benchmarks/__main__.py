@@ -1,0 +1,58 @@
+"""
+``make bench``: measure, print the table, write ``RESULTS.md``.
+
+A missed aim is told, and is no failure; the exit status is 1 only where something broke. Another row is
+another item of what a ``rows()`` of the ``ROOMS`` yields.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+
+from rich.console import Console
+
+from benchmarks import imports, listing, report
+from benchmarks.measure import Row
+
+ROOMS: tuple[Callable[[], Iterable[Row]], ...] = (listing.rows, imports.rows)
+
+
+def main() -> int:
+    """Give the exit status."""
+    console = Console(stderr=True)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="airflow-imgver-bench-") as home:
+        _isolate(home)
+        for room in ROOMS:
+            for row in room():
+                console.print(
+                    f"{row.what}: {row.text(row.figure)} ({row.verdict})", style="dim", soft_wrap=True
+                )
+                rows.append(row)
+    report.show(rows)
+    report.write(rows)
+    print("Written to benchmarks/RESULTS.md.")
+    return 0
+
+
+def _isolate(home: str) -> None:
+    """Point Airflow, here and in the processes to come, at a scratch folder, and boto3 at no account."""
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_"))]:
+        del os.environ[name]
+    os.environ |= {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "AWS_CONFIG_FILE": f"{home}/no-aws-config",
+        "AWS_SHARED_CREDENTIALS_FILE": f"{home}/no-aws-credentials",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

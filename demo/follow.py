@@ -1,0 +1,138 @@
+"""Dag runs told while they happen: the states that Airflow gives the tasks, and what the gates log."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from demo.processes import StackError
+from demo.stack import Stack
+from demo.tables import version_and_status
+
+RUN_LIMIT_SECONDS = 300
+LOOK_SECONDS = 0.3
+REMIND_SECONDS = 5
+
+ENDED = ("success", "failed")
+
+
+@dataclass
+class FollowedTask:
+    """How much of a task was told already."""
+
+    state: str | None = None
+    log_lines: int = 0
+    last_seen: str = "nothing"
+    deferred_at: float | None = None
+    told_at: float = 0.0
+
+
+@dataclass
+class FollowedRun:
+    """A Dag run, and how much of it was told already."""
+
+    dag_id: str
+    run_id: str
+    state: str = "queued"
+    tasks: defaultdict[str, FollowedTask] = field(default_factory=lambda: defaultdict(FollowedTask))
+
+
+class Follower:
+    """
+    Tells of Dag runs.
+
+    :param stack: the stack they run in.
+    :param console: where to tell it.
+    """
+
+    def __init__(self, stack: Stack, console: Console) -> None:
+        self._stack = stack
+        self._api = stack.api
+        self._console = console
+        self._started = time.monotonic()
+
+    def start(self, dag_id: str, params: dict[str, Any]) -> FollowedRun:
+        """Start a run."""
+        run = FollowedRun(dag_id, self._api.trigger(dag_id, params))
+        self._tell(run, "", "started")
+        return run
+
+    def follow(self, runs: list[FollowedRun]) -> None:
+        """Tell of the runs until all have ended."""
+        deadline = time.monotonic() + RUN_LIMIT_SECONDS
+        while any(run.state not in ENDED for run in runs):
+            self._stack.check()
+            if time.monotonic() > deadline:
+                raise StackError(f"The Dags did not end within {RUN_LIMIT_SECONDS} s.")
+            for run in runs:
+                if run.state not in ENDED:
+                    self._look(run)
+            time.sleep(LOOK_SECONDS)
+
+    def explain(self, run: FollowedRun) -> None:
+        """Tell why a run failed: the last error that each failed task logged."""
+        for task_id, task in run.tasks.items():
+            if task.state == "failed":
+                log = self._api.log(run.dag_id, run.run_id, task_id)
+                for line in [line for line in log if line.level == "error"][-1:]:
+                    self._tell(run, task_id, line.error or line.text, style="red")
+
+    def _look(self, run: FollowedRun) -> None:
+        # Asked for first, so that the last states of the tasks are told before the run's end.
+        state = self._api.run_state(run.dag_id, run.run_id)
+        for task_id, task_state in self._api.task_states(run.dag_id, run.run_id).items():
+            task = run.tasks[task_id]
+            if task_id.startswith("wait_for_"):
+                self._tell_gate_log(run, task_id, task)
+            if task_state != task.state:
+                task.state = task_state
+                self._tell_state(run, task_id, task)
+            elif task_state == "deferred" and time.monotonic() - task.told_at >= REMIND_SECONDS:
+                waited = _since(task.deferred_at)
+                self._tell(run, task_id, f"deferred for {waited}; last seen: {task.last_seen}")
+        run.state = state
+        if state in ENDED:
+            self._tell(run, "", state, style="green" if state == "success" else "red")
+
+    def _tell_gate_log(self, run: FollowedRun, task_id: str, task: FollowedTask) -> None:
+        log = self._api.log(run.dag_id, run.run_id, task_id)
+        lines = [line for line in log if "airflow_imgver" in line.logger]
+        for line in lines[task.log_lines :]:
+            self._tell(run, task_id, line.text, style="cyan")
+            task.last_seen = line.text.rpartition(": ")[2]
+        task.log_lines = len(lines)
+
+    def _tell_state(self, run: FollowedRun, task_id: str, task: FollowedTask) -> None:
+        match task.state:
+            case "deferred":
+                task.deferred_at = task.deferred_at or time.monotonic()
+                self._tell(run, task_id, "deferred: it waits in the triggerer and holds no worker")
+            case "success" if task.deferred_at:
+                entry = self._api.xcom(run.dag_id, run.run_id, task_id)
+                opened = f"{version_and_status(entry)}, {_since(task.deferred_at)} after it deferred"
+                self._tell(run, task_id, f"success: {opened}", style="green")
+            case "running" | "success" | "skipped" | "up_for_retry":
+                self._tell(run, task_id, task.state)
+            case "failed" | "upstream_failed":
+                self._tell(run, task_id, task.state, style="red")
+
+    def _tell(self, run: FollowedRun, task_id: str, text: str, *, style: str | None = None) -> None:
+        if task_id:
+            run.tasks[task_id].told_at = time.monotonic()
+        elapsed = time.monotonic() - self._started
+        name = run.dag_id.removeprefix("example_") + (f".{task_id}" if task_id else "")
+        self._console.print(
+            f"{elapsed:6.1f} s  {name:<38}  {text}",
+            style=style,
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _since(moment: float | None) -> str:
+    return f"{time.monotonic() - (moment or time.monotonic()):.0f} s"

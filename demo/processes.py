@@ -1,0 +1,139 @@
+"""Child processes with a log file each, and their certain end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import psutil  # type: ignore[import-untyped]  # Airflow brings it, without types
+
+
+class StackError(RuntimeError):
+    """Something under the demo did not start or did not stay up; the message says where to look."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One process, which leads a session of its own, and the file that it writes to."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def died(self) -> StackError:
+        """Say that the process is gone, with the end of what it wrote."""
+        last = "\n".join(f"    {line}" for line in self.log.read_text(errors="replace").splitlines()[-15:])
+        return StackError(
+            f"{self.name} ended with status {self.process.returncode}. Its log is {self.log}\n{last}"
+        )
+
+
+class Processes:
+    """
+    The children of one stack.
+
+    Airflow's components start processes of their own, in process groups of their own but in the session that
+    they were started in, so a session each is what can be ended as a whole.
+    """
+
+    def __init__(self, logs: Path, environment: Mapping[str, str], folder: Path) -> None:
+        self._logs = logs
+        self.environment = dict(environment)
+        self._folder = folder
+        self._children: list[Child] = []
+
+    def start(self, name: str, *arguments: str) -> Child:
+        """Start `python -m` with these arguments."""
+        log = self._logs / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        child = Child(name, process, log)
+        self._children.append(child)
+        return child
+
+    def run(self, name: str, *arguments: str) -> None:
+        """Run `python -m` with these arguments to its end, which has to be a good one."""
+        child = self.start(name, *arguments)
+        child.process.wait()
+        self._children.remove(child)
+        if child.process.returncode:
+            raise child.died()
+
+    def check(self) -> None:
+        """Raise where a child is gone that should be running."""
+        for child in self._children:
+            if child.process.poll() is not None:
+                raise child.died()
+
+    def stop(self, patience: float = 10) -> None:
+        """End every child, and whatever these have started: asked first, made to after `patience` seconds."""
+        with _uninterrupted():
+            self._stop(patience)
+
+    def _stop(self, patience: float) -> None:
+        for child in self._children:
+            if child.process.poll() is None:
+                child.process.terminate()
+        deadline = time.monotonic() + patience
+        while any(child.process.poll() is None for child in self._children) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left = self._members()
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(left, timeout=5)
+        for child in self._children:
+            child.process.wait()
+        self._children.clear()
+
+    def _members(self) -> list[psutil.Process]:
+        sessions = {child.process.pid for child in self._children}
+        return [process for process in psutil.process_iter() if _session(process.pid) in sessions]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let no second Ctrl-C, of an impatient user, leave something running."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def interrupt_on_termination() -> None:
+    """Let SIGTERM and a closed terminal end this process the way Ctrl-C does: with everything stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)

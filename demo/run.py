@@ -1,0 +1,112 @@
+"""`make demo`: a real Airflow runs two example Dags on the embedded AWS, and shows their gates waiting."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from demo.follow import FollowedRun, Follower
+from demo.processes import StackError, interrupt_on_termination
+from demo.stack import CHECKOUT, Stack, running_stack
+from demo.tables import image_set_versions, image_versions
+
+SCRATCH = CHECKOUT / ".demo"
+
+# Longer than Airflow takes to come from one task to the next, so that the gates have something to wait for.
+TRANSITION_SECONDS = 15
+
+COPY = "example_healthimaging_copy"
+BUILD = "example_sagemaker_image"
+# The two image sets of the example are of different series, which AWS copies by force only.
+FAILING_COPY = {"force": False}
+
+
+class RunFailedError(RuntimeError):
+    """A run did not end well, and that was already told."""
+
+
+def show_results(stack: Stack, copy: FollowedRun, build: FollowedRun, console: Console) -> None:
+    """Print what went to XCom."""
+    console.print()
+    console.print(image_set_versions(stack.api.xcom(copy.dag_id, copy.run_id, "list_versions")))
+    readable = stack.api.xcom(copy.dag_id, copy.run_id, "versions_to_read")
+    console.print(f"versions_to_read chose {', '.join(readable)}\n", highlight=False)
+    console.print(image_versions(stack.api.xcom(build.dag_id, build.run_id, "list_versions")))
+    console.print(
+        f"roll_out chose {stack.api.xcom(build.dag_id, build.run_id, 'roll_out')}\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def demonstrate(console: Console, *, failing_copy: bool, transition_seconds: float) -> None:
+    """Run the demo."""
+    console.print("Starting an embedded AWS and a whole Airflow: about half a minute.")
+    with running_stack(SCRATCH, transition_seconds=transition_seconds) as stack:
+        console.print(
+            f"Airflow {stack.api.url} and the embedded AWS {stack.aws_url} are ready.\n", highlight=False
+        )
+        follower = Follower(stack, console)
+        copy = follower.start(COPY, FAILING_COPY if failing_copy else {})
+        build = follower.start(BUILD, {})
+        follower.follow([copy, build])
+        failed = [run for run in (copy, build) if run.state != "success"]
+        for run in failed:
+            follower.explain(run)
+        if failed:
+            raise RunFailedError(", ".join(run.dag_id for run in failed))
+        show_results(stack, copy, build, console)
+        console.print("Stopping everything.")
+
+
+def main() -> int:
+    """Give the exit status: 0 when every task ended well, 1 otherwise, 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m demo.run", description=__doc__)
+    parser.add_argument(
+        "--failing-copy",
+        action="store_true",
+        help="copy what AWS cannot copy, to see a gate stop",
+    )
+    parser.add_argument(
+        "--transition-seconds",
+        type=float,
+        default=TRANSITION_SECONDS,
+        help="how long a copy or a build takes",
+    )
+    arguments = parser.parse_args()
+    # Lines that a file or a pipe receives are not folded at the 80 columns of a terminal that is not there.
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    interrupt_on_termination()
+    try:
+        demonstrate(
+            console, failing_copy=arguments.failing_copy, transition_seconds=arguments.transition_seconds
+        )
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything it had started is stopped.")
+        return 130
+    except RunFailedError as error:
+        console.print(f"\n{error} failed; the reason stands above.", style="red", highlight=False)
+        _say_where_to_look(console)
+        return 1
+    except StackError as error:
+        console.print(f"\n{error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say_where_to_look(console)
+        return 1
+    return 0
+
+
+def _say_where_to_look(console: Console) -> None:
+    console.print(
+        f"The tasks' logs are in {SCRATCH / 'airflow' / 'logs'}\n"
+        f"The logs of Airflow's components and of the embedded AWS are in {SCRATCH / 'logs'}\n"
+        "They stay until the next `make demo`; `make up` runs the same Airflow until Ctrl-C, with its UI.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The example Dags, run by Airflow itself against the embedded AWS."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.xcom import XComModel
+from airflow.sdk import DAG
+from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.utils.session import create_session
+from moto.moto_api import state_manager
+
+from airflow_imgver.emulator.state import load
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DAGS = CHECKOUT / "dags"
+STATE = CHECKOUT / "demo" / "state.json"
+
+CHANGES = ("medical-imaging::image-set", "sagemaker::image-version")
+
+pytestmark = pytest.mark.usefixtures("metadata_database")
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, DAG]:
+    """The Dags by id, read by Airflow with every warning an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bag = DagBag(str(DAGS))
+    assert bag.import_errors == {}
+    for dag in bag.dags.values():
+        for gate in dag.tasks:
+            if isinstance(gate, BaseSensorOperator):
+                gate.poke_interval = 0.2
+    return dict(bag.dags)
+
+
+@pytest.fixture
+def aws(aws_connection: str) -> str:
+    """The embedded AWS with what the params name, as in the demo; what it is asked for takes a second."""
+    load(STATE)
+    for model in CHANGES:
+        state_manager.set_transition(model, {"progression": "time", "seconds": 1})
+    return aws_connection
+
+
+class Run:
+    """A run that has ended."""
+
+    def __init__(self, dag: DAG, params: dict[str, Any] | None = None) -> None:
+        self._run = dag.test(run_conf=params)
+        self.state = str(self._run.state)
+        self.tasks = {instance.task_id: str(instance.state) for instance in self._run.get_task_instances()}
+
+    def xcom(self, task_id: str) -> Any:
+        """What a task returned."""
+        found = XComModel.get_many(
+            run_id=self._run.run_id, dag_ids=self._run.dag_id, task_ids=task_id, key="return_value"
+        )
+        with create_session() as session:
+            (value,) = session.scalars(found.with_only_columns(XComModel.value))
+        return value
+
+
+def test_every_file_holds_one_dag_of_its_own_name(dags: dict[str, DAG]) -> None:
+    assert set(dags) == {file.stem for file in DAGS.glob("*.py")}
+
+
+def test_every_example_tells_in_the_ui_what_it_is_for(dags: dict[str, DAG]) -> None:
+    for dag_id, dag in dags.items():
+        assert "###" in str(dag.doc_md), dag_id
+        assert "example" in dag.tags, dag_id
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_copy_example_ends_with_the_history_of_the_destination_and_its_good_versions(
+    dags: dict[str, DAG], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(dags["example_healthimaging_copy"])
+
+    assert run.state == "success"
+    assert "running trigger in line" in caplog.text, "the gate deferred"
+    gate = run.xcom("wait_for_copy")
+    assert (gate["versionId"], gate["ImageSetWorkflowStatus"]) == ("5", "COPIED")
+    versions = run.xcom("list_versions")
+    assert [version["versionId"] for version in versions] == ["5", "4", "3", "2", "1"]
+    assert versions[0] == gate
+    assert versions[3]["message"].startswith("INVALID_REQUEST:  Series of SourceImageSet")
+    assert run.xcom("versions_to_read") == ["5", "4", "3", "1"]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_copy_example_stops_at_the_gate_when_the_copy_failed(dags: dict[str, DAG]) -> None:
+    run = Run(dags["example_healthimaging_copy"], {"force": False})
+
+    assert run.state == "failed"
+    assert run.tasks["copy_image_set"] == "success"
+    assert run.tasks["wait_for_copy"] == "failed"
+    assert run.tasks["list_versions"] == "upstream_failed"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_update_example_goes_on_with_a_good_version(dags: dict[str, DAG]) -> None:
+    run = Run(dags["example_healthimaging_update"])
+
+    assert run.state == "success"
+    assert run.xcom("update_metadata") == {"before": "4", "version": "5"}
+    assert run.xcom("wait_for_update")["ImageSetWorkflowStatus"] == "UPDATED"
+    assert run.xcom("use_update") == "5"
+    assert run.tasks["revert"] == "skipped"
+    assert run.tasks["report_failed_update"] == "skipped"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_update_example_reverts_a_failed_update_and_then_fails(dags: dict[str, DAG]) -> None:
+    run = Run(dags["example_healthimaging_update"], {"updatable_attributes": "not JSON"})
+
+    assert run.tasks["use_update"] == "skipped"
+    failed, restored = run.xcom("wait_for_update"), run.xcom("wait_for_revert")
+    assert (failed["versionId"], failed["ImageSetWorkflowStatus"]) == ("5", "UPDATE_FAILED")
+    assert (restored["versionId"], restored["ImageSetWorkflowStatus"]) == ("6", "UPDATED")
+    assert run.tasks["report_failed_update"] == "failed"
+    assert run.state == "failed"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_sagemaker_example_rolls_out_the_version_that_it_built(
+    dags: dict[str, DAG], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(dags["example_sagemaker_image"])
+
+    assert run.state == "success"
+    assert "running trigger in line" in caplog.text, "the gate deferred"
+    gate = run.xcom("wait_for_image")
+    assert (gate["Version"], gate["ImageVersionStatus"]) == (3, "CREATED")
+    versions = run.xcom("list_versions")
+    assert [(v["Version"], v["ImageVersionStatus"]) for v in versions] == [
+        (3, "CREATED"),
+        (2, "CREATED"),
+        (1, "CREATE_FAILED"),
+    ]
+    assert run.xcom("roll_out") == gate["ImageVersionArn"]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_sagemaker_example_rolls_nothing_out_when_the_build_failed(dags: dict[str, DAG]) -> None:
+    run = Run(dags["example_sagemaker_image"], {"base_image": "not-in-ecr"})
+
+    assert run.state == "failed"
+    assert run.tasks["create_image_version"] == "success"
+    assert run.tasks["wait_for_image"] == "failed"
+    assert run.tasks["roll_out"] == "upstream_failed"

@@ -1,0 +1,147 @@
+"""The set-up of `.venv` that `make` does, with a stand-in for Python, so that nothing is downloaded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# Tells what it is asked to do; made to a `.venv`, it stands there as that one's Python too.
+STAND_IN = """#!/bin/sh
+echo "$@" >> "$CALLS"
+case "$*" in
+  *version_info*"!="*) exit 0 ;;
+  *version_info*) echo {version} ;;
+  *ensurepip*) exit {ensurepip} ;;
+  *"-m venv"*)
+    case "$*" in *--clear*) rm -rf .venv ;; esac
+    mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+  *"-m pip"*) [ ! -e break-pip ] ;;
+esac
+"""
+
+
+class Checkout:
+    """A folder with the Makefile and what it depends on, under a path with a space."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "a checkout"
+        self.path.mkdir()
+        self.calls = folder / "calls"
+        shutil.copy(CHECKOUT / "Makefile", self.path)
+        shutil.copy(CHECKOUT / "pyproject.toml", self.path)
+        shutil.copytree(CHECKOUT / "constraints", self.path / "constraints")
+
+    def python(self, *, version: str = "3.12", ensurepip: bool = True) -> Path:
+        """Make a stand-in for Python."""
+        python = self.path.parent / "python"
+        python.write_text(STAND_IN.format(version=version, ensurepip=0 if ensurepip else 1))
+        python.chmod(0o755)
+        return python
+
+    def _environment(self) -> dict[str, str]:
+        # These tests run under `make test`, whose own arguments must not reach the `make` here.
+        environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+        return environment | {"CALLS": str(self.calls)}
+
+    def make(self, target: str, python: Path) -> tuple[int, str, list[str]]:
+        """Make a target; give the exit status, what it printed, and what Python was asked to do."""
+        self.calls.write_text("")
+        done = subprocess.run(
+            ["make", target, f"PYTHON={python}"],
+            cwd=self.path,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        asked = [line for line in self.calls.read_text().splitlines() if line.startswith("-m")]
+        return done.returncode, done.stdout + done.stderr, asked
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+PIP = (
+    "-m pip install --quiet --disable-pip-version-check --constraint constraints/py3.12.txt --editable .[dev]"
+)
+
+
+def test_the_first_run_installs_the_pinned_versions_of_the_python_it_found(checkout: Checkout) -> None:
+    status, output, asked = checkout.make("demo", checkout.python())
+
+    assert status == 0, output
+    assert asked == ["-m venv --clear .venv", PIP, "-m demo.run"]
+
+
+def test_the_second_run_installs_nothing(checkout: Checkout) -> None:
+    checkout.make("demo", checkout.python())
+
+    assert checkout.make("demo", checkout.python())[2] == ["-m demo.run"]
+
+
+def test_naming_another_python_makes_the_environment_anew(checkout: Checkout) -> None:
+    checkout.make("demo", checkout.python())
+    other = checkout.python().rename(checkout.path.parent / "another-python")
+
+    assert checkout.make("demo", other)[2] == ["-m venv .venv", PIP, "-m demo.run"]
+    assert checkout.make("demo", other)[2] == ["-m demo.run"]
+
+
+def test_changed_constraints_are_installed_into_the_environment_there_is(checkout: Checkout) -> None:
+    checkout.make("demo", checkout.python())
+    later = (checkout.path / ".venv" / ".ready").stat().st_mtime + 10
+    os.utime(checkout.path / "constraints" / "py3.12.txt", (later, later))
+
+    assert checkout.make("demo", checkout.python())[2] == ["-m venv .venv", PIP, "-m demo.run"]
+
+
+def test_a_set_up_that_broke_off_begins_anew(checkout: Checkout) -> None:
+    broken = checkout.path / "break-pip"
+    broken.touch()
+    assert checkout.make("demo", checkout.python())[0] != 0
+    broken.unlink()
+
+    assert checkout.make("demo", checkout.python())[2] == ["-m venv --clear .venv", PIP, "-m demo.run"]
+
+
+def test_a_python_that_is_too_old_is_named_in_one_line(checkout: Checkout) -> None:
+    status, output, asked = checkout.make("demo", checkout.python(version="3.9"))
+
+    assert status != 0
+    assert asked == []
+    (said, _) = output.strip().split("\n", 1)
+    assert "needs Python 3.11, 3.12 or 3.13" in said
+    assert "is 3.9" in said
+
+
+def test_a_python_that_is_not_there_is_named(checkout: Checkout) -> None:
+    missing = checkout.path.parent / "no-such-python"
+    status, output, _ = checkout.make("demo", missing)
+
+    assert status != 0
+    assert f"{missing} will not do" in output
+
+
+def test_a_python_without_venv_is_told_what_to_install(checkout: Checkout) -> None:
+    status, output, asked = checkout.make("demo", checkout.python(ensurepip=False))
+
+    assert status != 0
+    assert asked == []
+    assert "apt install python3.12-venv" in output
+
+
+def test_make_alone_tells_the_targets(checkout: Checkout) -> None:
+    done = subprocess.run(["make"], cwd=checkout.path, capture_output=True, text=True, check=True, timeout=60)
+
+    for target in ("demo", "up", "test", "lint", "bench", "clean"):
+        assert f"make {target} " in done.stdout
