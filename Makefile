@@ -9,6 +9,10 @@
 # Paths are relative, so that a checkout under a path with a space works.
 VENV := .venv
 READY := $(VENV)/.ready
+# The AWS CLI pins a boto3 of its own, so it lives apart; the tests hold the embedded AWS and our lists against it.
+AWS_CLI_VENV := .venv-awscli
+AWS_CLI_READY := $(AWS_CLI_VENV)/.ready
+export IMGVER_AWS_CLI := $(CURDIR)/$(AWS_CLI_VENV)/bin/aws
 RUN := $(VENV)/bin/python -m
 
 # Another environment's modules must not be seen by ours.
@@ -23,7 +27,7 @@ demo: $(READY) ## a real Airflow gates a HealthImaging copy and a SageMaker imag
 up: $(READY) ## the same embedded AWS under a local Airflow with its UI, until Ctrl-C
 	@$(RUN) demo.up
 
-test: $(READY) ## the whole test suite
+test: $(READY) $(AWS_CLI_READY) ## the whole test suite
 	$(RUN) pytest $(ARGS)
 
 lint: $(READY) ## ruff and mypy strict
@@ -43,7 +47,7 @@ ifneq ($(PYTHON),$(shell cat $(READY) 2>/dev/null))
 $(READY): another-python
 endif
 endif
-$(READY): pyproject.toml $(wildcard constraints/*.txt)
+$(READY): pyproject.toml $(wildcard constraints/py*.txt)
 	@set -e; found=; refused=; clear=; \
 	for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python); do \
 	  version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
@@ -67,6 +71,11 @@ $(READY): pyproject.toml $(wildcard constraints/*.txt)
 	$(RUN) pip install --quiet --disable-pip-version-check --constraint "constraints/py$$version.txt" --editable '.[dev]'; \
 	echo "$$found" > $(READY)
 
+$(AWS_CLI_READY): constraints/awscli.txt | $(READY)
+	@rm -f $@; $(RUN) venv --clear $(AWS_CLI_VENV)
+	@$(AWS_CLI_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints/awscli.txt
+	@touch $@
+
 constraints: ## remake constraints/ from pyproject.toml, with the newest versions (needs uv)
 	@command -v uv >/dev/null || { echo "make constraints needs uv: pip install uv" >&2; exit 1; }
 	@set -e; for version in 3.11 3.12 3.13; do \
@@ -78,7 +87,11 @@ constraints: ## remake constraints/ from pyproject.toml, with the newest version
 	    --no-emit-index-url --no-emit-find-links >> $$file.new; \
 	  mv $$file.new $$file; echo "$$file: $$(grep -c == $$file) versions"; \
 	done
+	@{ echo "# The AWS CLI that the tests compare with, in an environment of its own."; \
+	  echo awscli | uv pip compile - --python-version 3.11 --universal --quiet --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links; } > constraints/awscli.txt.new
+	@mv constraints/awscli.txt.new constraints/awscli.txt
 
 clean: ## take away .venv, scratch Airflows, caches and builds
-	rm -rf $(VENV) .demo .up build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AWS_CLI_VENV) .demo .up build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,162 @@
+"""The embedded AWS as the real AWS CLI sees it, and the gate on the sample that AWS's own page prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_imgver.emulator import serve
+from airflow_imgver.exceptions import VersionFailedError
+from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+
+DATASTORE = "12345678901234567890123456789012"
+IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
+MISMATCH = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
+
+# https://docs.aws.amazon.com/cli/latest/reference/medical-imaging/list-image-set-versions.html, "Examples"
+SAMPLE = [
+    {
+        "ImageSetWorkflowStatus": "UPDATED",
+        "versionId": "4",
+        "updatedAt": 1680029436.304,
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "createdAt": 1680027126.436,
+    },
+    {
+        "ImageSetWorkflowStatus": "UPDATED",
+        "versionId": "3",
+        "updatedAt": 1680029163.325,
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "createdAt": 1680027126.436,
+    },
+    {
+        "ImageSetWorkflowStatus": "COPY_FAILED",
+        "versionId": "2",
+        "updatedAt": 1680027455.944,
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "message": MISMATCH,
+        "createdAt": 1680027126.436,
+    },
+    {
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "versionId": "1",
+        "ImageSetWorkflowStatus": "COPIED",
+        "createdAt": 1680027126.436,
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def sample_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    state = tmp_path_factory.mktemp("state") / "state.json"
+    state.write_text(json.dumps({"healthimaging": {DATASTORE: {IMAGE_SET: SAMPLE}}, "sagemaker": {}}))
+    with serve(state=str(state)) as url:
+        yield url
+
+
+@pytest.fixture
+def sample_connection(sample_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {
+        "conn_type": "aws",
+        "login": "testing",
+        "password": "testing",
+        "extra": {"region_name": "us-east-1", "endpoint_url": sample_url},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+
+
+def aws(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = os.environ.get("IMGVER_AWS_CLI", "")
+    assert Path(program).is_file(), "IMGVER_AWS_CLI names no AWS CLI: run the tests with `make test`"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.environ["AWS_CONFIG_FILE"],
+        "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
+    }
+    return subprocess.run(
+        [program, "--region", "us-east-1", "--output", "json", "--endpoint-url", url, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def list_sample(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    identity = ("--datastore-id", DATASTORE, "--image-set-id", IMAGE_SET)
+    return aws(url, "medical-imaging", "list-image-set-versions", *identity, *arguments)
+
+
+def test_the_aws_cli_prints_the_sample_that_aws_documents(sample_url: str) -> None:
+    done = list_sample(sample_url)
+
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {"imageSetPropertiesList": SAMPLE}
+
+
+def test_a_listing_that_the_aws_cli_cut_off_is_resumed_by_the_hook(
+    sample_url: str, sample_connection: None
+) -> None:
+    from airflow_imgver.hooks.healthimaging import HealthImagingHook
+
+    cut = json.loads(list_sample(sample_url, "--max-items", "3", "--page-size", "2").stdout)
+    rest = HealthImagingHook().list_image_set_versions(DATASTORE, IMAGE_SET, starting_token=cut["NextToken"])
+
+    assert [entry["versionId"] for entry in cut["imageSetPropertiesList"]] == ["4", "3", "2"]
+    assert [entry["versionId"] for entry in rest.items] == ["1"]
+
+
+def test_a_listing_that_the_hook_cut_off_is_resumed_by_the_aws_cli(
+    sample_url: str, sample_connection: None
+) -> None:
+    from airflow_imgver.hooks.healthimaging import HealthImagingHook
+
+    cut = HealthImagingHook().list_image_set_versions(DATASTORE, IMAGE_SET, max_items=1)
+    rest = json.loads(list_sample(sample_url, "--starting-token", str(cut.next_token)).stdout)
+
+    assert [entry["versionId"] for entry in rest["imageSetPropertiesList"]] == ["3", "2", "1"]
+
+
+def test_the_aws_cli_tells_what_is_wrong_with_an_id(sample_url: str) -> None:
+    done = aws(
+        sample_url,
+        *("medical-imaging", "list-image-set-versions"),
+        *("--datastore-id", DATASTORE, "--image-set-id", "SHORT"),
+    )
+
+    assert done.returncode != 0
+    assert "ValidationException" in done.stderr
+
+
+def test_a_gate_on_the_sample_opens_on_version_4(sample_connection: None) -> None:
+    gate = HealthImagingImageSetVersionSensor(
+        task_id="gate", datastore_id=DATASTORE, image_set_id=IMAGE_SET, poke_interval=0.1, timeout=5
+    )
+
+    opened = gate.poke({})
+
+    assert opened.is_done
+    assert opened.xcom_value["versionId"] == "4"
+
+
+def test_a_gate_on_version_2_of_the_sample_fails_with_the_mismatched_series(sample_connection: None) -> None:
+    gate = HealthImagingImageSetVersionSensor(
+        task_id="gate", datastore_id=DATASTORE, image_set_id=IMAGE_SET, version="2"
+    )
+
+    with pytest.raises(VersionFailedError, match=MISMATCH):
+        gate.poke({})
