@@ -66,6 +66,22 @@ def load_image(*entries: Mapping[str, Any]) -> None:
     load({"sagemaker": {IMAGE: [dict(entry) for entry in entries]}})
 
 
+@contextmanager
+def changes_after(looks: int) -> Iterator[None]:
+    """Have what is busy in the embedded AWS of this process become settled after so many looks at it."""
+    from moto.moto_api import state_manager
+
+    from airflow_imgver.emulator.registration import MANAGED_MODELS
+
+    for model in MANAGED_MODELS:
+        state_manager.set_transition(model, {"progression": "manual", "times": looks})
+    try:
+        yield
+    finally:
+        for model in MANAGED_MODELS:
+            state_manager.unset_transition(model)
+
+
 def list_calls() -> int:
     """How many list calls the embedded AWS has had, of both services."""
     from airflow_imgver.emulator import calls

@@ -184,7 +184,9 @@ def test_where_all_waits_are_cancelled_while_the_client_is_built_it_is_closed_wh
 def test_a_role_that_cannot_be_assumed_is_an_error_for_each_holder_and_can_be_tried_again(
     emulator_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json(emulator_url, role_arn=ROLE))
+    sts = {"sts": {"endpoint_url": emulator_url}}
+    assumed = connection_json(emulator_url, role_arn=ROLE, service_config=sts)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", assumed)
     inject_fault("sts", "AssumeRole", error={"code": "AccessDenied", "status": 403, "message": "not yours"})
 
     async def hold() -> Any:

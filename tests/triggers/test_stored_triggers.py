@@ -1,0 +1,66 @@
+"""A trigger's keyword arguments are stored: what goes in comes out, what a release stored is still read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.sdk._shared.module_loading import import_string
+from support import DATASTORE, IMAGE, IMAGE_SET
+
+from airflow_imgver.triggers.base import ImageVersionTrigger
+from airflow_imgver.triggers.healthimaging import HealthImagingImageSetVersionTrigger
+from airflow_imgver.triggers.sagemaker_image import SageMakerImageVersionTrigger
+
+STORED = json.loads(Path(__file__).with_name("stored_triggers.json").read_text(encoding="utf-8"))
+EACH = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored["classpath"].rsplit(".", 1)[1])
+
+PLAIN = [
+    HealthImagingImageSetVersionTrigger(datastore_id=DATASTORE, image_set_id=IMAGE_SET),
+    SageMakerImageVersionTrigger(image_name=IMAGE),
+]
+
+
+def made_again(classpath: str, kwargs: dict[str, Any]) -> ImageVersionTrigger:
+    """Make a trigger as the triggerer does, from what Airflow stored."""
+    return import_string(classpath)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
+
+
+@EACH
+def test_what_an_earlier_release_stored_still_makes_a_trigger_that_means_the_same(stored: Any) -> None:
+    trigger = made_again(stored["classpath"], stored["kwargs"])
+    classpath, kwargs = trigger.serialize()
+    assert classpath == stored["classpath"]
+    assert {name: kwargs[name] for name in stored["kwargs"]} == stored["kwargs"]
+    trigger.gate()
+    trigger.hook()
+
+
+@EACH
+def test_the_sample_holds_every_argument_that_is_stored_today(stored: Any) -> None:
+    # A new argument needs a default, so that what is stored already can be read; then it joins the sample.
+    _, kwargs = made_again(stored["classpath"], stored["kwargs"]).serialize()
+    assert set(kwargs) == set(stored["kwargs"])
+
+
+@pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
+def test_a_trigger_survives_airflows_storage_and_json_as_it_was(trigger: ImageVersionTrigger) -> None:
+    classpath, kwargs = trigger.serialize()
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    again = made_again(classpath, kwargs)
+    assert type(again) is type(trigger)
+    assert again.serialize() == (classpath, kwargs)
+
+
+@pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
+def test_every_argument_of_the_constructor_is_stored(trigger: ImageVersionTrigger) -> None:
+    import inspect
+
+    arguments: set[str] = set()
+    for cls in type(trigger).__mro__:
+        if issubclass(cls, ImageVersionTrigger):
+            arguments |= set(inspect.signature(cls.__init__).parameters) - {"self", "kwargs"}
+    assert set(trigger.serialize()[1]) == arguments
