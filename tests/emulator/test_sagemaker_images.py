@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 from emulator_clients import client_of
+from moto.moto_api import state_manager
 from moto.sagemaker.models import sagemaker_backends
 
 from airflow_imgver.emulator.sagemaker import load_image
@@ -533,3 +535,21 @@ def test_images_of_one_region_are_not_in_another(sagemaker: Any, image: str, emu
 def test_images_are_gone_after_a_reset(sagemaker: Any, image: str) -> None:
     sagemaker_backends["123456789012"]["us-east-1"].reset()
     assert sagemaker.list_images()["Images"] == []
+
+
+def test_a_version_was_modified_when_its_build_ended_and_not_when_somebody_looked(
+    sagemaker: Any, image: str
+) -> None:
+    model, build = "sagemaker::image-version", timedelta(seconds=0.1)
+    state_manager.set_transition(model, {"progression": "time", "seconds": build.total_seconds()})
+    try:
+        create_version(sagemaker)
+        created = sagemaker.list_image_versions(ImageName=image)["ImageVersions"][0]["CreationTime"]
+        while datetime.now(UTC) < created + 5 * build:
+            time.sleep(0.02)
+        (listed,) = sagemaker.list_image_versions(ImageName=image)["ImageVersions"]
+    finally:
+        state_manager.unset_transition(model)
+
+    assert listed["ImageVersionStatus"] == "CREATED"
+    assert created + build <= listed["LastModifiedTime"] < created + 2 * build

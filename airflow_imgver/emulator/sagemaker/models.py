@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from moto.moto_api import state_manager
 from moto.moto_api._internal.managed_state_model import ManagedState
 
 from airflow_imgver.emulator.sagemaker.exceptions import InvalidArguments, ResourceInUse, ResourceNotFound
@@ -56,6 +57,7 @@ class Changing(ManagedState):
     def begin(self, status: str) -> None:
         """Take a status now; from here its time and its looks are counted."""
         self._status: str | None = status
+        self._began = now()
         self._tick = 0
         # A local time, because moto compares it with one.
         self._time_progressed = datetime.now()
@@ -69,8 +71,15 @@ class Changing(ManagedState):
         """Let the status move on by itself if it is due to, and note when it does."""
         before = self._status
         if self.status != before:
-            self.modified_at = now()
+            self.modified_at = self._changed_at()
             self._tick = 0
+
+    def _changed_at(self) -> datetime:
+        # Nobody may have looked when the time was up.
+        transition = state_manager.get_transition(self.model_name)
+        if transition["progression"] != "time":
+            return now()
+        return min(now(), self._began + timedelta(seconds=transition["seconds"]))
 
     @property
     def shown_status(self) -> str:
