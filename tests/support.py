@@ -14,6 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+from botocore.loaders import JSONFileLoader
+
 DATASTORE = "12345678901234567890123456789012"
 IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
 IMAGE = "studio-kernel"
@@ -231,6 +234,25 @@ _NAMES = {
 def _epoch(value: Any) -> float:
     assert isinstance(value, datetime)
     return value.timestamp()
+
+
+# --- speed ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_read_once() -> Iterator[None]:
+    """Have botocore read each of its model files once, and not once a client: half of what a client costs."""
+    read = JSONFileLoader.load_file
+    with pytest.MonkeyPatch.context() as patched:
+        files: dict[str, Any] = {}
+
+        def load_file(self: JSONFileLoader, file_path: str) -> Any:
+            if file_path not in files:
+                files[file_path] = read(self, file_path)
+            return files[file_path]
+
+        patched.setattr(JSONFileLoader, "load_file", load_file)
+        yield
 
 
 # --- logs -----------------------------------------------------------------------------------------------

@@ -92,20 +92,23 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         :raises AwsCallError: a call failed and repeating it cannot help.
         """
         gate = self._gate = self._new_gate(context)
-        identity = self._identity()
-        self.link_class.persist(context=context, operator=self, **self.hook.whereabouts(identity), **identity)
+        self._persist_link(context)
         if self.deferrable:
             return self._wait_in_triggerer(context, gate)
         try:
             return super().execute(context=context)
         except AirflowSensorTimeout as error:
-            raise AirflowSensorTimeout(f"{error} Last seen: {gate}") from error
+            timeout = AirflowSensorTimeout(f"{error} Last seen: {gate}")
+            if self.never_fail:
+                # Airflow skips a deferred sensor here, and only that; one gate must not end in two ways.
+                raise AirflowSkipException(f"Skipping due to never_fail is set to True. {timeout}") from error
+            raise timeout from error
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         gate = self._gate = self._gate or self._new_gate(context)
         try:
-            opened = gate.look(self.hook)
+            opened = self._look(gate)
         except AwsCallError as error:
             if not error.transient:
                 raise
@@ -114,15 +117,36 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", self.wait_until, gate)
         return PokeReturnValue(is_done=opened, xcom_value=gate.entry if opened else None)
 
+    def _look(self, gate: Gate) -> bool:
+        try:
+            return gate.look(self.hook)
+        except AwsCallError as error:
+            if not error.expired:
+                raise
+            self.log.info("%s Resolving the connection again.", error)
+        del self.hook
+        return gate.look(self.hook)
+
+    def _persist_link(self, context: Context) -> None:
+        identity = self._identity()
+        try:
+            whereabouts = self.hook.whereabouts(identity)
+        except AwsCallError as error:
+            # A role that cannot be assumed, say: the look meets it too, and judges whether it may pass.
+            self.log.warning("%s The task goes without its console link.", error)
+        else:
+            self.link_class.persist(context=context, operator=self, **whereabouts, **identity)
+
     def _new_gate(self, context: Context) -> Gate:
         # A rescheduled sensor is a new object at each look; only Airflow's count of them is left.
         spent = context.get("task_reschedule_count", 0) if self.reschedule else 0
+        retries = self.not_found_retries
         return Gate(
             self.aws_hook_class,
             self._identity(),
             version=self.version,
             wait_until=self.wait_until,
-            not_found_retries=max(0, self.not_found_retries - spent),
+            not_found_retries=max(0, retries - spent) if spent else retries,
             **self._rule(),
         )
 
@@ -131,7 +155,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         # The first look is the worker's: what is settled needs no triggerer, and what is wrong fails here.
         try:
             first = self.poke(context)
-        except GATE_ERRORS as error:
+        except Exception as error:
             if not self.silent_fail:
                 self._end(error)
             self.log.exception("Waiting on, because silent_fail is set.")

@@ -24,6 +24,7 @@ from support import (
 
 from airflow_imgver.emulator import inject_fault
 from airflow_imgver.exceptions import AwsCallError
+from airflow_imgver.hooks import shared
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
 from airflow_imgver.hooks.shared import SharedClient, lease
@@ -94,7 +95,7 @@ def test_who_asks_for_something_else_gets_another_client(
     assert run(scenario) is False
 
 
-def test_two_connections_that_resolve_to_the_same_share_a_client(
+def test_two_connections_share_no_client_though_they_hold_the_same(
     emulator_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_TWIN", connection_json(emulator_url))
@@ -102,7 +103,7 @@ def test_two_connections_that_resolve_to_the_same_share_a_client(
     async def scenario(stack: AsyncExitStack) -> bool:
         return await held(stack, HealthImagingHook()) is await held(stack, HealthImagingHook("aws_twin"))
 
-    assert run(scenario) is False  # Airflow's wrapper holds the connection's id, which goes into the log.
+    assert run(scenario) is False
 
 
 @pytest.mark.parametrize(
@@ -136,8 +137,8 @@ def test_threads_and_connections_end_with_the_last_lease_and_not_before(emulator
 def test_a_lease_after_the_last_one_ended_builds_anew() -> None:
     async def scenario() -> None:
         for _ in range(2):
-            async with lease(HealthImagingHook()) as shared:
-                assert (await shared.call(shared.hook.observe, IDENTITY)).number == 1
+            async with lease(HealthImagingHook()) as lent:
+                assert (await lent.call(lent.hook.observe, IDENTITY)).number == 1
 
     asyncio.run(scenario())
     wait_for(lambda: not our_threads())
@@ -145,9 +146,9 @@ def test_a_lease_after_the_last_one_ended_builds_anew() -> None:
 
 def test_a_wait_that_is_cancelled_while_the_client_is_built_does_not_take_it_from_the_others() -> None:
     async def hold(done: asyncio.Event) -> int:
-        async with lease(HealthImagingHook()) as shared:
+        async with lease(HealthImagingHook()) as lent:
             await done.wait()
-            return (await shared.call(shared.hook.observe, IDENTITY)).number
+            return (await lent.call(lent.hook.observe, IDENTITY)).number
 
     async def scenario() -> list[Any]:
         done = asyncio.Event()
@@ -163,22 +164,39 @@ def test_a_wait_that_is_cancelled_while_the_client_is_built_does_not_take_it_fro
     wait_for(lambda: not our_threads())
 
 
+class HeldHook(HealthImagingHook):
+    """A hook whose client takes until it is told to come."""
+
+    begun = threading.Event()
+    go_on = threading.Event()
+
+    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
+        self.begun.set()
+        assert self.go_on.wait(20)
+        return super().get_client_type(*args, **kwargs)
+
+
 def test_where_all_waits_are_cancelled_while_the_client_is_built_it_is_closed_when_it_is_there() -> None:
+    closed: list[SharedClient] = []
+
     async def scenario() -> None:
         async def hold() -> None:
-            async with lease(HealthImagingHook()) as shared:
-                await shared.call(shared.hook.observe, IDENTITY)
+            async with lease(HeldHook()):
+                raise AssertionError("the client should not have come")
 
         tasks = [asyncio.create_task(hold()) for _ in range(3)]
-        await asyncio.sleep(0)
+        await asyncio.to_thread(HeldHook.begun.wait, 20)
+        (share,) = shared._shares[asyncio.get_running_loop()].values()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        async with lease(HealthImagingHook()) as shared:
-            assert (await shared.call(shared.hook.observe, IDENTITY)).number == 1
+        HeldHook.go_on.set()
+        closed.append(await share.client)
 
     asyncio.run(scenario())
     wait_for(lambda: not our_threads())
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        closed[0]._threads.submit(print)
 
 
 def test_a_role_that_cannot_be_assumed_is_an_error_for_each_holder_and_can_be_tried_again(
@@ -190,8 +208,8 @@ def test_a_role_that_cannot_be_assumed_is_an_error_for_each_holder_and_can_be_tr
     inject_fault("sts", "AssumeRole", error={"code": "AccessDenied", "status": 403, "message": "not yours"})
 
     async def hold() -> Any:
-        async with lease(HealthImagingHook()) as shared:
-            return await shared.call(shared.hook.observe, IDENTITY)
+        async with lease(HealthImagingHook()) as lent:
+            return await lent.call(lent.hook.observe, IDENTITY)
 
     async def scenario() -> list[Any]:
         failed = await asyncio.gather(hold(), hold(), hold(), return_exceptions=True)
@@ -231,8 +249,8 @@ def test_calls_of_one_client_run_side_by_side(monkeypatch: pytest.MonkeyPatch) -
         return Answer({"ImageVersions": []})
 
     async def scenario() -> None:
-        async with lease(SageMakerImageHook()) as shared:
-            look = (shared.call(shared.hook.observe, {"image_name": IMAGE}) for _ in range(4))
+        async with lease(SageMakerImageHook()) as lent:
+            look = (lent.call(lent.hook.observe, {"image_name": IMAGE}) for _ in range(4))
             assert await asyncio.gather(*look) == [None] * 4
 
     with stub_aws(answer) as stub:

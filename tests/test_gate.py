@@ -1,0 +1,132 @@
+"""A gate by itself: what it counts, what it last saw, what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support import (
+    DATASTORE,
+    IMAGE,
+    IMAGE_SET,
+    image_set_entry,
+    image_version_entry,
+    list_calls,
+    load_image,
+    load_image_set,
+)
+
+from airflow_imgver.emulator import inject_fault
+from airflow_imgver.exceptions import (
+    AwsCallError,
+    InvalidIdentityError,
+    ResourceMissingError,
+    UnexpectedAnswerError,
+    VersionFailedError,
+)
+from airflow_imgver.gate import GATE_ERRORS, Gate
+from airflow_imgver.hooks.healthimaging import HealthImagingHook
+from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
+from airflow_imgver.versions import as_plain
+
+IDENTITY = {"datastore_id": DATASTORE, "image_set_id": IMAGE_SET}
+OF = f"image set {IMAGE_SET} in data store {DATASTORE}"
+
+pytestmark = pytest.mark.usefixtures("aws_connection")
+
+
+def image_set_gate(**rule: Any) -> Gate:
+    return Gate(HealthImagingHook, IDENTITY, **rule)
+
+
+def image_gate(**rule: Any) -> Gate:
+    return Gate(SageMakerImageHook, {"image_name": IMAGE}, **rule)
+
+
+def test_a_gate_tells_what_it_last_saw() -> None:
+    gate, hook = image_set_gate(), HealthImagingHook()
+    assert str(gate) == f"{OF}: no version listed yet"
+    assert gate.entry is None
+    gate.look(hook)
+    assert str(gate) == f"{OF}: AWS says that it does not exist"
+    load_image_set(image_set_entry(4))
+    assert gate.look(hook)
+    assert str(gate) == f"{OF}: version 4 is UPDATED (ACTIVE)"
+    assert gate.entry == as_plain(image_set_entry(4))
+
+
+def test_a_gate_on_a_version_that_is_not_listed_yet_waits_for_it() -> None:
+    load_image_set(image_set_entry(4))
+    gate, hook = image_set_gate(version="5"), HealthImagingHook()
+    assert not gate.look(hook)
+    assert str(gate) == f"{OF}: no version 5 listed yet"
+    load_image_set(image_set_entry(4), image_set_entry(5))
+    assert gate.look(hook)
+
+
+def test_what_is_missing_is_counted_in_a_row_and_forgotten_once_it_is_there() -> None:
+    gate, hook = image_gate(not_found_retries=2), SageMakerImageHook()
+    assert not gate.look(hook)
+    assert not gate.look(hook)
+    assert gate.retries_left == 0
+    load_image(image_version_entry(1, "ARCHIVED") | {"ImageVersionStatus": "CREATED"})
+    assert gate.look(hook)
+    assert gate.retries_left == 2
+
+
+def test_what_stays_missing_is_an_error_after_its_retries() -> None:
+    gate, hook = image_gate(not_found_retries=1), SageMakerImageHook()
+    assert not gate.look(hook)
+    with pytest.raises(ResourceMissingError, match="ListImageVersions for image studio-kernel"):
+        gate.look(hook)
+
+
+def test_passing_trouble_leaves_the_count_as_it_is() -> None:
+    gate, hook = image_gate(not_found_retries=2), SageMakerImageHook()
+    gate.look(hook)
+    inject_fault("sagemaker", "ListImageVersions", error={"code": "AccessDeniedException"})
+    with pytest.raises(AwsCallError):
+        gate.look(hook)
+    assert gate.retries_left == 1
+
+
+@pytest.mark.parametrize("wait_until", ["ready", "settled"])
+def test_an_image_without_versions_waits_for_its_first(wait_until: str) -> None:
+    load_image()
+    assert not image_gate(wait_until=wait_until).look(SageMakerImageHook())
+
+
+def test_a_deleted_version_of_an_image_is_one_that_is_listed_no_more() -> None:
+    load_image(image_version_entry(2))
+    assert image_gate(wait_until="deleted", version=1).look(SageMakerImageHook())
+    assert not image_gate(wait_until="deleted", version=2).look(SageMakerImageHook())
+
+
+def test_a_failed_version_names_the_image_set() -> None:
+    load_image_set(image_set_entry(2, "UPDATE_FAILED"))
+    with pytest.raises(VersionFailedError, match=f"^{OF}: version 2 is UPDATE_FAILED"):
+        image_set_gate().look(HealthImagingHook())
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ({"version": "newest"}, InvalidIdentityError),
+        ({"wait_until": "shut"}, ValueError),
+        ({"not_found_retries": -1}, ValueError),
+        ({"not_found_retries": 1.5}, ValueError),
+    ],
+)
+def test_a_rule_that_is_none_is_refused_when_the_gate_is_made(bad: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(bad))):
+        image_gate(**bad)
+    assert list_calls() == 0
+
+
+def test_an_identity_that_is_none_is_refused_when_the_gate_is_made() -> None:
+    with pytest.raises(InvalidIdentityError, match="image_name"):
+        Gate(SageMakerImageHook, {"image_name": "--"})
+
+
+def test_every_error_of_a_look_is_named() -> None:
+    assert {AwsCallError, ResourceMissingError, UnexpectedAnswerError, VersionFailedError} <= set(GATE_ERRORS)

@@ -1,0 +1,88 @@
+"""Imports run one way, and stay light."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import airflow_imgver
+
+PACKAGE = Path(airflow_imgver.__file__).parent
+
+# Each room, and what of this package it may import besides its own.
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
+    "exceptions": set(),
+    "get_provider_info": set(),
+    "versions": {"exceptions"},
+    "hooks": {"exceptions", "versions"},
+    "gate": {"exceptions", "versions", "hooks"},
+    "triggers": {"exceptions", "versions", "hooks", "gate"},
+    "links": set(),
+    "sensors": {"exceptions", "versions", "hooks", "gate", "triggers", "links"},
+    "operators": {"exceptions", "versions", "hooks", "links"},
+    "emulator": set(),
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere in it, by its full name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = ["airflow_imgver", *path.relative_to(PACKAGE).parts[:-1]]
+            above = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{origin}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_stands_below_it(path: Path) -> None:
+    room = room_of(path)
+    assert room in MAY_IMPORT, "a new room needs a line here"
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("airflow_imgver.")}
+    assert ours - {room} <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("room", ["versions", "exceptions"])
+def test_the_rule_knows_neither_airflow_nor_boto(room: str) -> None:
+    roots = {name.split(".")[0] for name in imported(PACKAGE / f"{room}.py")}
+    assert roots & {"airflow", "boto3", "botocore", "moto", "jmespath", "pendulum"} == set()
+
+
+def modules_after(statement: str) -> set[str]:
+    """The modules that a fresh interpreter holds after a statement."""
+    code = f"{statement}\nimport sys\nprint('MODULES', *sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    return set(run.stdout.rpartition("MODULES ")[2].split())
+
+
+@pytest.mark.parametrize("module", ["", ".versions", ".exceptions", ".get_provider_info", ".emulator"])
+def test_what_is_light_imports_nothing_of_airflow_boto_or_moto(module: str) -> None:
+    roots = {name.split(".")[0] for name in modules_after(f"import airflow_imgver{module}")}
+    assert roots & {"airflow", "boto3", "botocore", "moto"} == set()
+
+
+def test_a_sensor_brings_neither_moto_nor_aiobotocore() -> None:
+    roots = {name.split(".")[0] for name in modules_after("import airflow_imgver.sensors.healthimaging")}
+    assert "airflow" in roots
+    assert roots & {"moto", "aiobotocore", "werkzeug"} == set()

@@ -1,0 +1,62 @@
+"""What Airflow is told of this package, and that all of it is there."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from importlib.metadata import distribution
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
+
+from airflow_imgver.get_provider_info import get_provider_info
+
+INFO = get_provider_info()
+ROOMS = ("hooks", "operators", "sensors", "triggers")
+MODULES = [(room, module) for room in ROOMS for entry in INFO[room] for module in entry["python-modules"]]
+
+
+def test_the_info_keeps_to_airflows_own_schema() -> None:
+    found = Path(airflow.__file__).with_name("provider_info.schema.json")
+    schema = json.loads(found.read_text(encoding="utf-8"))
+    jsonschema.validate(INFO, schema)
+    # The schema lets unknown keys pass, and Airflow overlooks them.
+    assert set(INFO) <= set(schema["properties"])
+
+
+@pytest.mark.parametrize(("room", "module"), MODULES)
+def test_every_module_that_is_named_imports_and_stands_in_its_room(room: str, module: str) -> None:
+    assert import_module(module).__name__.startswith(f"airflow_imgver.{room}.")
+
+
+def test_every_module_of_a_service_is_named() -> None:
+    package = Path(import_module("airflow_imgver").__file__ or "").parent
+    there = {
+        f"airflow_imgver.{room}.{path.stem}"
+        for room in ROOMS
+        for path in (package / room).glob("*.py")
+        if path.stem in ("healthimaging", "sagemaker_image")
+    }
+    assert {module for _, module in MODULES} == there
+
+
+def test_every_link_that_is_named_is_one() -> None:
+    for path in INFO["extra-links"]:
+        module, name = path.rsplit(".", 1)
+        assert issubclass(getattr(import_module(module), name), BaseAwsLink)
+
+
+def test_every_module_belongs_to_an_integration_that_is_described() -> None:
+    described = {integration["integration-name"] for integration in INFO["integrations"]}
+    assert {entry["integration-name"] for room in ROOMS for entry in INFO[room]} == described
+
+
+def test_the_distribution_leads_airflow_here() -> None:
+    (entry_point,) = distribution("airflow-provider-imgver").entry_points.select(
+        group="apache_airflow_provider"
+    )
+    assert entry_point.load() is get_provider_info
+    assert INFO["package-name"] == "airflow-provider-imgver"

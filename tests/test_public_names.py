@@ -1,0 +1,104 @@
+"""Names and arguments that users' Dags hold on to: to rename one is a breaking change."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMES = {
+    "hooks.healthimaging": ["HealthImagingHook"],
+    "hooks.sagemaker_image": ["SageMakerImageHook"],
+    "operators.healthimaging": ["HealthImagingListImageSetVersionsOperator"],
+    "operators.sagemaker_image": ["SageMakerListImageVersionsOperator"],
+    "sensors.healthimaging": ["HealthImagingImageSetVersionSensor"],
+    "sensors.sagemaker_image": ["SageMakerImageVersionSensor"],
+    "triggers.healthimaging": ["HealthImagingImageSetVersionTrigger"],
+    "triggers.sagemaker_image": ["SageMakerImageVersionTrigger"],
+    "links.healthimaging": ["HealthImagingImageSetLink"],
+    "links.sagemaker_image": ["SageMakerImageLink"],
+    "exceptions": [
+        "AwsCallError",
+        "InvalidIdentityError",
+        "InvalidQueryError",
+        "InvalidTokenError",
+        "ResourceMissingError",
+        "TriggerFailedError",
+        "UnexpectedAnswerError",
+        "UnexpectedEventError",
+        "VersionDeletedError",
+        "VersionFailedError",
+    ],
+    "versions": ["Phase", "VersionStatus"],
+    "emulator": ["serve"],
+}
+# Argument to default, "required" where there is none.
+SIGNATURES = json.loads(Path(__file__).with_name("public_signatures.json").read_text(encoding="utf-8"))
+
+
+def shown(parameters: Any) -> dict[str, Any]:
+    return {
+        each.name: "required" if each.default is each.empty else each.default
+        for each in parameters
+        if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name != "self"
+    }
+
+
+def signature_of(path: str) -> dict[str, Any]:
+    """The arguments of a method; of a class those that it and its bases in this package take by name."""
+    names = path.split(".")
+    found: Any = import_module(f"airflow_imgver.{names[0]}.{names[1]}")
+    for name in names[2:]:
+        found = getattr(found, name)
+    if not inspect.isclass(found):
+        return shown(inspect.signature(found).parameters.values())
+    arguments: dict[str, Any] = {}
+    for cls in reversed(found.__mro__):
+        if cls.__module__.startswith("airflow_imgver") and "__init__" in vars(cls):
+            arguments |= shown(inspect.signature(inspect.unwrap(vars(cls)["__init__"])).parameters.values())
+    return arguments
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module in NAMES for name in NAMES[module]])
+def test_a_public_name_is_where_it_was(module: str, name: str) -> None:
+    found = getattr(import_module(f"airflow_imgver.{module}"), name)
+    assert found.__name__ == name
+    assert found.__doc__
+
+
+@pytest.mark.parametrize("path", SIGNATURES)
+def test_arguments_and_their_defaults_are_what_they_were(path: str) -> None:
+    assert signature_of(path) == SIGNATURES[path]
+
+
+def test_the_phases_are_the_words_that_they_were() -> None:
+    from airflow_imgver.versions import Phase
+
+    assert {phase.name: phase.value for phase in Phase} == {
+        "BUSY": "busy",
+        "READY": "ready",
+        "FAILED": "failed",
+        "DELETED": "deleted",
+    }
+
+
+CONNECTION = {"aws_conn_id": None, "region_name": "us-east-1", "verify": False, "botocore_config": {}}
+
+
+@pytest.mark.parametrize("room", ["operators", "sensors", "triggers"])
+@pytest.mark.parametrize(
+    ("service", "identity"),
+    [("healthimaging", {"datastore_id": "a", "image_set_id": "b"}), ("sagemaker_image", {"image_name": "a"})],
+)
+def test_the_arguments_of_the_connection_are_those_of_airflows_own_aws_classes(
+    room: str, service: str, identity: dict[str, str]
+) -> None:
+    module = f"{room}.{service}"
+    (name,) = NAMES[module]
+    task = {} if room == "triggers" else {"task_id": "task"}
+    made = getattr(import_module(f"airflow_imgver.{module}"), name)(**task, **identity, **CONNECTION)
+    assert {argument: getattr(made, argument) for argument in CONNECTION} == CONNECTION
