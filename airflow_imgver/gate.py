@@ -1,19 +1,37 @@
-"""One gate: what it watches, what it waits for, what it last saw. Poke mode and deferrable mode share it."""
+"""
+One gate: what it watches, what it waits for, what it last saw. Poke mode and deferrable mode share it.
+
+A gate watches one image set or image, or a list of them; each is a :class:`Watched`, judged by the rule on
+its own and asked no more once it is settled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from ast import literal_eval
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from airflow_imgver.exceptions import (
     AwsCallError,
+    InvalidIdentityError,
     ResourceMissingError,
     UnexpectedAnswerError,
     VersionDeletedError,
     VersionFailedError,
 )
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.versions import VersionStatus, as_plain, gate_opens, version_number, wait_until_value
+from airflow_imgver.hooks.settings import positive
+from airflow_imgver.versions import (
+    Phase,
+    VersionStatus,
+    WaitUntil,
+    as_plain,
+    gate_opens,
+    version_number,
+    wait_until_value,
+)
 
 GATE_ERRORS: tuple[type[Exception], ...] = (
     VersionFailedError,
@@ -24,18 +42,57 @@ GATE_ERRORS: tuple[type[Exception], ...] = (
 )
 """What a look may raise, besides opening the gate or not."""
 
+Answer = VersionStatus | Exception | None
+"""What came of a look: a status, None where the listing shows none, or the error that the look met."""
+
+
+class Watched:
+    """One image set or image of a gate."""
+
+    __slots__ = ("_of", "error", "identity", "missing", "open", "retries_left", "seen", "version")
+
+    def __init__(self, of: str, identity: Mapping[str, str], version: int | None, retries: int) -> None:
+        self._of = of
+        self.identity = identity
+        self.version = version
+        self.retries_left = retries
+        self.seen: VersionStatus | None = None
+        self.missing = False
+        self.open = False
+        self.error: Exception | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether no further look can change anything."""
+        return self.open or self.error is not None
+
+    @property
+    def entry(self) -> dict[str, Any] | None:
+        """The entry last seen, with times as ISO 8601 text; None where AWS showed none."""
+        return as_plain(self.seen.entry) if self.seen else None
+
+    def __str__(self) -> str:
+        if self.missing:
+            return f"{self._of}: AWS says that it does not exist"
+        if self.seen is not None:
+            return f"{self._of}: {self.seen}"
+        which = "no version" if self.version is None else f"no version {self.version}"
+        return f"{self._of}: {which} listed yet"
+
 
 class Gate:
     """
-    A gate on one image set or image.
+    A gate on one image set or image, or on many of one kind.
 
     :param hook_class: the service's hook.
-    :param identity: field to value, checked here against AWS's patterns.
-    :param version: the version to watch; None for the latest.
+    :param identity: field to value, checked here against AWS's patterns. The last field may be a list, or the
+        text of one as a template renders it; the gate then waits for all, and gives a list.
+    :param version: the version to watch; None for the latest; with a list of ids one for all, or a list.
     :param wait_until: ``ready``, ``settled`` or ``deleted``.
     :param allow_read_only: take the source of a running copy for ready.
-    :param not_found_retries: how many polls in a row AWS may answer that there is no such thing.
-    :raises InvalidIdentityError: an id, a name or the version cannot be one.
+    :param not_found_retries: how many looks in a row AWS may answer that there is no such thing.
+    :param fail_fast: with a list, fail at the first that fails; else when all are settled, naming each.
+    :raises InvalidIdentityError: an id, a name or a version cannot be one; names its position.
     :raises ValueError: ``wait_until`` or ``not_found_retries`` cannot be one.
     """
 
@@ -48,55 +105,217 @@ class Gate:
         wait_until: str = "ready",
         allow_read_only: bool = False,
         not_found_retries: int = 2,
+        fail_fast: bool = False,
     ) -> None:
-        self._identity = hook_class.check(identity)
-        self._version = version_number(version)
-        self._wait_until = wait_until_value(wait_until)
-        self._allow_read_only = allow_read_only
         if not isinstance(not_found_retries, int) or not_found_retries < 0:
-            raise ValueError(f"not_found_retries must be a number of polls, not {not_found_retries!r}")
-        self._retries_left = self._retries = not_found_retries
-        self._of = hook_class.describe(self._identity)
-        self._seen: VersionStatus | None = None
-        self._missing = False
+            raise ValueError(f"not_found_retries must be a number of looks, not {not_found_retries!r}")
+        self._wait_until: WaitUntil = wait_until_value(wait_until)
+        self._allow_read_only = allow_read_only
+        self._retries = not_found_retries
+        self._fail_fast = fail_fast
+        *_, self._field = identity
+        ids = _listed_ids(identity[self._field], self._field)
+        self.is_list = ids is not None
+        wanted = _wanted(hook_class, identity, self._field, ids, version)
+        # One that stands in the list twice is watched once.
+        self._watched = {
+            key: Watched(hook_class.describe(one), one, number, not_found_retries)
+            for key, (one, number) in {_key(one, number): (one, number) for one, number in wanted}.items()
+        }
+        self._order = [_key(one, number) for one, number in wanted] if self.is_list else []
+        self._unsettled = dict(self._watched)
+
+    # --- looking ---
+
+    @property
+    def unsettled(self) -> Sequence[Watched]:
+        """What has still to be looked at."""
+        return list(self._unsettled.values())
+
+    @property
+    def is_open(self) -> bool:
+        """
+        Whether all are settled well.
+
+        :raises VersionFailedError: all are settled, and some failed: names each with AWS's reason.
+        :raises VersionDeletedError: likewise, and those that failed were all deleted.
+        :raises ResourceMissingError: likewise, and AWS knows nothing of those that failed.
+        """
+        if self._unsettled:
+            return False
+        if failed := [watched.error for watched in self._watched.values() if watched.error]:
+            raise _together(failed, len(self._watched))
+        return True
 
     def look(self, hook: ImageVersionHook) -> bool:
         """
-        Look once and judge: True opens the gate, False lets it wait.
+        Look once at all that is unsettled, in threads where there is more than one: True opens the gate.
 
-        :raises VersionFailedError: the version failed; with AWS's reason.
-        :raises VersionDeletedError: the version is gone where the gate waits for it to be ready.
-        :raises ResourceMissingError: AWS keeps saying that there is no such thing.
-        :raises AwsCallError: the call failed; ``transient`` says whether another look may succeed.
+        :raises AwsCallError: calls failed; ``transient`` where another look may succeed. Also, and from
+            :attr:`is_open`, whatever fails the gate.
+        """
+        unsettled = self.unsettled
+        if len(unsettled) == 1:
+            answers: Iterable[Answer] = [answer_to(hook, unsettled[0])]
+        else:
+            with ThreadPoolExecutor(int(positive("threads"))) as threads:
+                answers = list(threads.map(lambda watched: answer_to(hook, watched), unsettled))
+        passing: list[AwsCallError] = []
+        for watched, answer in zip(unsettled, answers, strict=True):
+            if isinstance(answer, AwsCallError) and answer.transient:
+                passing.append(answer)
+            else:
+                self.judge(watched, answer)
+        if self.is_open:
+            return True
+        if passing:
+            raise passing[0]
+        return False
+
+    def judge(self, watched: Watched, answer: Answer) -> None:
+        """
+        Take in what came of a look at one.
+
+        :raises Exception: the answer is an error that no later look can mend, or with ``fail_fast`` one that
+            fails this one.
         """
         try:
-            self._seen = hook.observe(self._identity, self._version)
-        except ResourceMissingError:
-            self._seen, self._missing = None, True
+            watched.open = self._opens(watched, answer)
+        except (VersionFailedError, VersionDeletedError, ResourceMissingError) as error:
+            if self._fail_fast or not self.is_list:
+                raise
+            watched.error = error
+        if watched.settled:
+            self._unsettled.pop(_key(watched.identity, watched.version), None)
+
+    def _opens(self, watched: Watched, answer: Answer) -> bool:
+        if isinstance(answer, ResourceMissingError):
+            watched.seen, watched.missing = None, True
             if self._wait_until == "deleted":
                 return True
-            if self._retries_left == 0:
-                raise
-            self._retries_left -= 1
+            if watched.retries_left == 0:
+                raise answer
+            watched.retries_left -= 1
             return False
-        self._missing = False
-        self._retries_left = self._retries
-        return gate_opens(self._seen, self._wait_until, of=self._of, allow_read_only=self._allow_read_only)
+        if isinstance(answer, Exception):
+            raise answer
+        watched.seen, watched.missing, watched.retries_left = answer, False, self._retries
+        return gate_opens(answer, self._wait_until, of=watched._of, allow_read_only=self._allow_read_only)
+
+    # --- what came of it ---
+
+    @property
+    def size(self) -> int:
+        """How many different versions are watched."""
+        return len(self._watched)
+
+    @property
+    def first(self) -> Mapping[str, str] | None:
+        """The identity that a console link can lead to; None for an empty list."""
+        return next((watched.identity for watched in self._watched.values()), None)
 
     @property
     def retries_left(self) -> int:
-        """How many more polls AWS may answer that there is no such thing."""
-        return self._retries_left
+        """How many more looks AWS may answer that there is no such thing."""
+        return min((watched.retries_left for watched in self._unsettled.values()), default=self._retries)
 
     @property
-    def entry(self) -> dict[str, Any] | None:
-        """The entry last seen, with times as ISO 8601 text; None where AWS showed none."""
-        return as_plain(self._seen.entry) if self._seen else None
+    def result(self) -> Any:
+        """The entry of the one, or the entries of the list in the order given."""
+        if self.is_list:
+            return [self._watched[key].entry for key in self._order]
+        (only,) = self._watched.values()
+        return only.entry
 
     def __str__(self) -> str:
-        if self._missing:
-            return f"{self._of}: AWS says that it does not exist"
-        if self._seen is not None:
-            return f"{self._of}: {self._seen}"
-        which = "no version" if self._version is None else f"no version {self._version}"
-        return f"{self._of}: {which} listed yet"
+        if not self.is_list:
+            (only,) = self._watched.values()
+            return str(only)
+        return self._progress()
+
+    def _progress(self) -> str:
+        unsettled = list(self._unsettled.values())
+        failed = sum(1 for watched in self._watched.values() if watched.error)
+        told = [f"{len(self._watched) - len(unsettled) - failed} of {len(self._watched)} {self._wait_until}"]
+        statuses = Counter(watched.seen.status for watched in unsettled if watched.seen)
+        told += [f"{count} {status}" for status, count in sorted(statuses.items())]
+        missing = sum(1 for watched in unsettled if watched.missing)
+        unseen = len(unsettled) - sum(statuses.values()) - missing
+        told += [
+            f"{count} {words}"
+            for count, words in ((missing, "missing"), (unseen, "not seen yet"), (failed, "failed"))
+            if count
+        ]
+        busy = [
+            (watched.seen.changed_at, str(watched))
+            for watched in unsettled
+            if watched.seen and watched.seen.phase is Phase.BUSY and watched.seen.changed_at
+        ]
+        if busy:
+            since, oldest = min(busy)
+            told.append(f"busy longest, since {since:%Y-%m-%d %H:%M:%S %Z}: {oldest}")
+        return "; ".join(told)
+
+
+def answer_to(hook: ImageVersionHook, watched: Watched) -> Answer:
+    """Look at one, and give what came of it, an error too."""
+    try:
+        return hook.observe(watched.identity, watched.version)
+    except GATE_ERRORS as error:
+        return error
+
+
+def _key(identity: Mapping[str, str], version: int | None) -> tuple[Any, ...]:
+    return (*identity.values(), version)
+
+
+def _listed_ids(value: Any, field: str) -> list[Any] | None:
+    """Return the ids where a list was given, also as the text of one; None where one id was."""
+    if isinstance(value, str):
+        if not value.lstrip().startswith("["):
+            return None
+        try:
+            value = literal_eval(value)
+        except (ValueError, SyntaxError):
+            raise InvalidIdentityError(
+                f"{field} looks like a list and cannot be read as one: {value[:80]!r}"
+            ) from None
+    if value is None:
+        raise InvalidIdentityError(f"{field} is None; the XCom or template that it comes from was empty")
+    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
+        raise InvalidIdentityError(f"{field} must be an id or a list of ids, not {value!r}")
+    return list(value)
+
+
+def _wanted(
+    hook_class: type[ImageVersionHook],
+    identity: Mapping[str, Any],
+    field: str,
+    ids: list[Any] | None,
+    version: Any,
+) -> list[tuple[dict[str, str], int | None]]:
+    """Pair each identity with the version wanted of it, all checked before any request."""
+    if ids is None:
+        return [(hook_class.check(identity), version_number(version))]
+    versions = list(version) if isinstance(version, list | tuple) else [version] * len(ids)
+    if len(versions) != len(ids):
+        raise InvalidIdentityError(
+            f"version is a list of {len(versions)}, and {field} one of {len(ids)}; "
+            "give one for each, or one for all"
+        )
+    wanted = []
+    for position, (one, number) in enumerate(zip(ids, versions, strict=True)):
+        try:
+            wanted.append((hook_class.check({**identity, field: one}), version_number(number)))
+        except InvalidIdentityError as error:
+            raise InvalidIdentityError(f"at position {position} of the list: {error}") from None
+    return wanted
+
+
+def _together(errors: list[Exception], of: int) -> Exception:
+    """Make one error of many, of their class where they are of one."""
+    if of == 1:
+        return errors[0]
+    kinds = {type(error) for error in errors}
+    kind = kinds.pop() if len(kinds) == 1 else VersionFailedError
+    return kind(f"{len(errors)} of {of} failed:\n" + "\n".join(f"- {error}" for error in errors))

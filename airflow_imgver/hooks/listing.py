@@ -63,7 +63,7 @@ class Versions(Iterator[dict[str, Any]]):
         self._result_key = result_key
         self._entries = (entry for page in self.pages() for entry in page)
         self.next_token: str | None = None
-        """Resumes a listing that ``max_items`` cut off; known once its last item has been drawn."""
+        """Resumes a listing that ``max_items`` cut off; known once it has ended."""
 
     def pages(self) -> Iterator[list[dict[str, Any]]]:
         """Draw the entries a page at a time."""
@@ -74,10 +74,10 @@ class Versions(Iterator[dict[str, Any]]):
         while True:
             with self._named_errors():
                 answer = next(answers, None)
+            # Known last of all. Typed as botocore decodes it, though it is the encoded text that is handed out.
+            self.next_token = cast("str | None", pages.resume_token)
             if answer is None:
                 return
-            # Typed as botocore decodes it, though it is the encoded text that is handed out.
-            self.next_token = cast("str | None", pages.resume_token)
             entries = answer.get(self._result_key) or []
             yield list(islice(entries, pass_over, None))
             pass_over = max(0, pass_over - len(entries))

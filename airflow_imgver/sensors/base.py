@@ -23,6 +23,8 @@ HookT = TypeVar("HookT", bound=ImageVersionHook)
 
 # The trigger times out by itself, and says what it last saw; Airflow's timeout is for one that is gone.
 AIRFLOW_TIMEOUT_GRACE = timedelta(minutes=1)
+# About a second of HealthImaging's budget.
+LOOKED_AT_BY_THE_WORKER = 20
 
 
 class ImageVersionSensor(AwsBaseSensor[HookT]):
@@ -33,12 +35,14 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
     until ``timeout``; a permanent one fails the task at once.
 
     :param version: the version to watch: a number, digits, or a SageMaker ``ImageVersionArn``. None watches
-        the latest, whichever that is at each look.
+        the latest, whichever that is at each look. With a list of ids, one for all or a list as long.
     :param wait_until: ``ready``: open when the version can be used, fail when it failed or was deleted.
         ``settled``: open when nothing is going on any more, whatever came of it. ``deleted``: open when it is
         gone.
     :param not_found_retries: how many polls in a row AWS may answer that there is no such thing before the
         gate fails; a new image set can take a moment to show.
+    :param fail_fast: with a list of ids, fail at the first that fails; else when all are settled, with one
+        error that names each.
     :param deferrable: wait in the triggerer instead of in a worker; the default is Airflow's
         ``[operators] default_deferrable``.
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
@@ -57,6 +61,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         version: int | str | None = None,
         wait_until: str = "ready",
         not_found_retries: int = 2,
+        fail_fast: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -64,6 +69,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         self.version = version
         self.wait_until = wait_until
         self.not_found_retries = not_found_retries
+        self.fail_fast = fail_fast
         self.deferrable = deferrable
         self._gate: Gate | None = None
 
@@ -84,7 +90,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         Wait, here or in the triggerer.
 
         :return: the version's entry with AWS's names and times as ISO 8601 text, or None where a gate on
-            ``deleted`` found nothing at all.
+            ``deleted`` found nothing at all; for a list of ids a list, in the order given.
         :raises InvalidIdentityError: an id, a name or the version cannot be one; before any request.
         :raises VersionFailedError: the version failed; with AWS's own reason.
         :raises VersionDeletedError: the version was deleted where the gate waits for it to be ready.
@@ -92,8 +98,12 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         :raises AwsCallError: a call failed and repeating it cannot help.
         """
         gate = self._gate = self._new_gate(context)
-        identity = self._identity()
-        self.link_class.persist(context=context, operator=self, **self.hook.whereabouts(identity), **identity)
+        if gate.first is None:
+            self.log.info("Open: the list of ids is empty, and there is nothing to wait for.")
+            return gate.result
+        self.link_class.persist(
+            context=context, operator=self, **self.hook.whereabouts(gate.first), **gate.first
+        )
         if self.deferrable:
             return self._wait_in_triggerer(context, gate)
         try:
@@ -112,7 +122,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             self.log.warning("%s This may pass; looking again at the next poke.", error)
             return PokeReturnValue(is_done=False)
         self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", self.wait_until, gate)
-        return PokeReturnValue(is_done=opened, xcom_value=gate.entry if opened else None)
+        return PokeReturnValue(is_done=opened, xcom_value=gate.result if opened else None)
 
     def _new_gate(self, context: Context) -> Gate:
         # A rescheduled sensor is a new object at each look; only Airflow's count of them is left.
@@ -123,14 +133,16 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             version=self.version,
             wait_until=self.wait_until,
             not_found_retries=max(0, self.not_found_retries - spent),
+            fail_fast=self.fail_fast,
             **self._rule(),
         )
 
     def _wait_in_triggerer(self, context: Context, gate: Gate) -> Any:
         deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)
-        # The first look is the worker's: what is settled needs no triggerer, and what is wrong fails here.
+        # The first look is the worker's: what is settled needs no triggerer, and what is wrong fails here. Of
+        # many it would keep the worker for minutes, and ask twice.
         try:
-            first = self.poke(context)
+            first = self.poke(context) if gate.size <= LOOKED_AT_BY_THE_WORKER else PokeReturnValue(False)
         except GATE_ERRORS as error:
             if not self.silent_fail:
                 self._end(error)
@@ -145,6 +157,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
                 version=self.version,
                 wait_until=self.wait_until,
                 not_found_retries=gate.retries_left,
+                fail_fast=self.fail_fast,
                 poke_interval=self.poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
@@ -166,7 +179,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         :raises UnexpectedEventError: there is no event, or not one of this package's.
         """
         match event:
-            case {"status": "open", "entry": Mapping() | None as entry}:
+            case {"status": "open", "entry": Mapping() | list() | None as entry}:
                 return entry
             case {"status": "timeout", "message": str(message)}:
                 raise AirflowSensorTimeout(message)
