@@ -67,6 +67,8 @@ class VersionStatus:
 
 # --- status -> phase ------------------------------------------------------------------------------------
 
+# A bound, because Python refuses to read thousands of digits, with an error that names no field.
+_DIGITS = r"[0-9]{1,18}"
 _READ_ONLY = "COPYING_WITH_READ_ONLY_ACCESS"
 _IMAGE_SET_BUSY = frozenset(
     {
@@ -162,7 +164,7 @@ def image_version_status(entry: Entry) -> VersionStatus:
 
 def _image_set_version(entry: Entry) -> int:
     number = entry.get("versionId")
-    if not isinstance(number, str) or not re.fullmatch(r"[0-9]+", number):
+    if not isinstance(number, str) or not re.fullmatch(_DIGITS, number):
         raise UnexpectedAnswerError(
             f"HealthImaging listed an image set version whose versionId is {number!r}"
         )
@@ -253,7 +255,7 @@ def gate_opens(
         row = _RULE["absent"]
     elif found.status == "DELETE_FAILED":
         row = _RULE["delete failed"]
-    elif found.status == _READ_ONLY and allow_read_only:
+    elif found.phase is Phase.BUSY and found.status == _READ_ONLY and allow_read_only:
         row = _RULE[Phase.READY]
     else:
         row = _RULE[found.phase]
@@ -279,6 +281,8 @@ def _failure(found: VersionStatus, of: str) -> VersionFailedError | VersionDelet
 
 # --- small readings -------------------------------------------------------------------------------------
 
+_VERSION = rf"(?:arn:\S+:image-version/\S+/)?({_DIGITS})"
+
 
 def version_number(value: object) -> int | None:
     """
@@ -292,7 +296,7 @@ def version_number(value: object) -> int | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    if isinstance(value, str) and (found := re.fullmatch(r"(?:arn:\S+:image-version/\S+/)?([0-9]+)", value)):
+    if isinstance(value, str) and (found := re.fullmatch(_VERSION, value)):
         return int(found[1])
     raise InvalidIdentityError(
         f"version must be a version number such as 4 or '4', or a SageMaker ImageVersionArn, not {value!r}; "

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from airflow_imgver.exceptions import InvalidIdentityError
 from airflow_imgver.hooks.budget import budget_of
-from airflow_imgver.hooks.errors import call_error
+from airflow_imgver.hooks.errors import call_error, quotes_a_credential
 from airflow_imgver.hooks.listing import Versions
 from airflow_imgver.hooks.settings import positive
 from airflow_imgver.versions import Entry, Survey, VersionStatus, one_line, survey
@@ -181,5 +182,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
         """Let no error of AWS's or botocore's out that does not say which call met it, and about what."""
         try:
             yield
-        except (ClientError, BotoCoreError) as error:
-            raise call_error(error, self.operation, about) from error
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
+            # A traceback prints the cause too.
+            cause = None if quotes_a_credential(error) else error
+            raise call_error(error, self.operation, about) from cause

@@ -50,7 +50,19 @@ _ADVICE: dict[type[Exception], str] = {
 }
 
 
-def call_error(error: ClientError | BotoCoreError, operation: str, about: str) -> AwsCallError:
+# What AWS's complaint about a signature and Python's about a header quote may be a session token.
+_CANONICAL_STRING = "The Canonical String"
+_ILLEGAL_HEADER = "Invalid header value"
+
+
+def quotes_a_credential(error: Exception) -> bool:
+    """Tell whether the words of an error may hold the connection's own credentials."""
+    return any(words in str(error) for words in (_CANONICAL_STRING, _ILLEGAL_HEADER))
+
+
+def call_error(
+    error: ClientError | BotoCoreError | ResponseParserError, operation: str, about: str
+) -> AwsCallError:
     """
     Name a failed call.
 
@@ -63,6 +75,13 @@ def call_error(error: ClientError | BotoCoreError, operation: str, about: str) -
     if isinstance(error, ClientError):
         return _refusal(error, operation, about)
     code = type(error).__name__
+    if _ILLEGAL_HEADER in str(error):
+        return AwsCallError(
+            f"{operation} for {about} was not sent: a key or a token of the Airflow connection holds a "
+            "character, a line break say, that no HTTP header can carry. Take it out of the connection.",
+            operation=operation,
+            code=code,
+        )
     advice = _ADVICE.get(type(error), "")
     return AwsCallError(
         f"{operation} for {about} got no answer: {code}: {one_line(str(error))} {advice}".rstrip(),
@@ -79,9 +98,8 @@ def _refusal(error: ClientError, operation: str, about: str) -> AwsCallError:
     details = error.response.get("Error", {})
     code = details.get("Code", "Unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    message = (
-        f"{operation} for {about} was refused: {one_line(code)}: {one_line(details.get('Message') or '')}"
-    )
+    words = (details.get("Message") or "").partition(_CANONICAL_STRING)[0].rstrip()
+    message = f"{operation} for {about} was refused: {one_line(code)}: {one_line(words)}"
     if code in _MISSING:
         return ResourceMissingError(message.rstrip(": "), operation=operation, code=code)
     return AwsCallError(

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from botocore.paginate import TokenDecoder, TokenEncoder
+from botocore.parsers import ResponseParserError
 
 from airflow_imgver.exceptions import InvalidTokenError
 from airflow_imgver.versions import one_line
@@ -73,12 +74,12 @@ class Versions(Iterator[dict[str, Any]]):
         pass_over = self._pass_over
         while True:
             with self._named_errors():
-                answer = next(answers, None)
-            # Known last of all. Typed as botocore decodes it, though it is the encoded text that is handed out.
+                answer = _readable(answers, self._result_key)
+            # Known last of all; typed as botocore decodes it, though it is the encoded text that comes.
             self.next_token = cast("str | None", pages.resume_token)
             if answer is None:
                 return
-            entries = answer.get(self._result_key) or []
+            entries = answer[self._result_key]
             yield list(islice(entries, pass_over, None))
             pass_over = max(0, pass_over - len(entries))
 
@@ -107,6 +108,22 @@ def listed(
             any size.
         """
     return twin
+
+
+def _readable(answers: Iterator[Mapping[str, Any]], result_key: str) -> Mapping[str, Any] | None:
+    """
+    Draw an answer; None after the last.
+
+    botocore takes a body that is no JSON, half an answer say or a proxy's page, for one with nothing in it.
+    An empty listing would open a gate on "deleted"; AWS's own says that it is empty.
+    """
+    try:
+        answer = next(answers, None)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ResponseParserError(f"the answer is not of AWS's form: {error}") from error
+    if answer is not None and result_key not in answer:
+        raise ResponseParserError(f"the answer has no {result_key}; it was cut off, or is not AWS's")
+    return answer
 
 
 def _positive(value: int, name: str) -> int:

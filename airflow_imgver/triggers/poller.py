@@ -23,21 +23,28 @@ from airflow_imgver.hooks.settings import positive
 
 log = logging.getLogger(__name__)
 
-# Later than this share of its pause, and a look is late because there are too many.
+# A look that is later than this share of its interval is late enough to ask why.
 LATE = 0.25
 
 
 class Interest:
-    """A wait's interest in one version: when it wants the next look, and since when it waits."""
+    """
+    A wait's interest in one version.
 
-    __slots__ = ("due", "inbox", "pause", "since", "target", "watched")
+    :param watched: the version.
+    :param inbox: where answers go.
+    :param since: when the wait began, in the loop's time: no older answer will do.
+    :param interval: seconds between two looks, where the budget allows.
+    """
 
-    def __init__(self, watched: Watched, inbox: Inbox, since: float) -> None:
+    __slots__ = ("due", "inbox", "interval", "since", "target", "watched")
+
+    def __init__(self, watched: Watched, inbox: Inbox, since: float, interval: float) -> None:
         self.watched = watched
         self.inbox = inbox
         self.since = since
-        self.due = 0.0
-        self.pause = 0.0
+        self.interval = interval
+        self.due = float("inf")
         self.target: _Target | None = None
 
 
@@ -108,7 +115,6 @@ class Poller:
     def look_after(self, interest: Interest, pause: float) -> None:
         """Look at a version, for a wait, when ``pause`` seconds have gone by; answers go to its inbox."""
         loop = asyncio.get_running_loop()
-        interest.pause = pause
         interest.due = loop.time() + pause
         key = _key(interest.watched)
         target = self._targets.get(key)
@@ -200,11 +206,10 @@ class Poller:
 
     def _tell_if_late(self, target: _Target, late: float) -> None:
         """Say once that there are more waits than the budget allows to be looked at in time."""
-        pause = target.interests[0].pause
-        if late <= max(1.0, pause * LATE):
+        if late <= max(1.0, target.interests[0].interval * LATE):
             return
-        pauses = [target.interests[0].pause for target in self._targets.values() if target.interests]
-        wanted = sum(1 / max(pause, 0.001) for pause in pauses)
+        intervals = [target.interests[0].interval for target in self._targets.values()]
+        wanted = sum(1 / max(interval, 0.001) for interval in intervals)
         allowed = positive(self._hook.budget_option)
         if wanted <= allowed:
             return
@@ -212,13 +217,13 @@ class Poller:
         log.warning(
             "%d versions are waited for, which asks for %.1f requests a second, and [%s] %s allows %g: "
             "each is looked at about every %.0f s instead of every %.0f s",
-            len(pauses),
+            len(intervals),
             wanted,
             SECTION,
             self._hook.budget_option,
             allowed,
-            len(pauses) / allowed,
-            len(pauses) / wanted,
+            len(intervals) / allowed,
+            len(intervals) / wanted,
         )
 
 

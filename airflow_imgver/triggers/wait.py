@@ -98,7 +98,7 @@ class Wait:
             if old is not None:
                 old.give_back()
         for number, watched in enumerate(gate.unsettled, start=1):
-            interest = Interest(watched, self._inbox, self._since)
+            interest = Interest(watched, self._inbox, self._since, self._trigger.poke_interval)
             schedule = self._interests[interest] = self._new_schedule()
             self._poller.look_after(interest, schedule.first())
             if number % LOOKS_PLANNED_A_TURN == 0:

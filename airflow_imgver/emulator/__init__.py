@@ -1,0 +1,59 @@
+"""
+An embedded AWS for HealthImaging image sets and SageMaker images, built on moto.
+
+``serve()`` answers over HTTP, ``mock_image_versions()`` inside the process, and ``inject_fault()`` makes
+either go wrong. Importing this package imports nothing; moto comes with the first name that is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_imgver.emulator.faults import calls, clear_faults, inject_fault, reset_calls
+    from airflow_imgver.emulator.in_process import mock_image_versions
+    from airflow_imgver.emulator.registration import register
+    from airflow_imgver.emulator.server import serve
+    from airflow_imgver.emulator.state import StateError
+
+__all__ = [
+    "StateError",
+    "calls",
+    "clear_faults",
+    "inject_fault",
+    "mock_image_versions",
+    "register",
+    "reset_calls",
+    "serve",
+]
+
+_HOMES = {
+    "StateError": "state",
+    "calls": "faults",
+    "clear_faults": "faults",
+    "inject_fault": "faults",
+    "mock_image_versions": "in_process",
+    "register": "registration",
+    "reset_calls": "faults",
+    "serve": "server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("airflow_imgver", "airflow"):
+            raise
+        raise ModuleNotFoundError(
+            f"The embedded AWS needs {error.name!r}: pip install 'airflow-provider-imgver[emulator]'",
+            name=error.name,
+        ) from error
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,172 @@
+"""Reads an order for a fault, and refuses one that cannot be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import UnknownServiceError
+from botocore.model import OperationNotFoundError
+from moto.core.errors import ErrorLookupFactory
+
+from airflow_imgver.emulator.contract import service_model
+
+if TYPE_CHECKING:
+    from moto.core.model import ServiceModel
+
+KINDS = ("error", "http-500", "drop", "truncate", "delay")
+LONGEST_DELAY = 3600
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html: what every service may answer,
+# and no service's model holds.
+COMMON_ERRORS = {
+    "AccessDeniedException": 403,
+    "ExpiredTokenException": 403,
+    "IncompleteSignature": 403,
+    "InternalFailure": 500,
+    "MalformedHttpRequestException": 400,
+    "NotAuthorized": 401,
+    "OptInRequired": 403,
+    "RequestAbortedException": 400,
+    "RequestEntityTooLargeException": 413,
+    "RequestExpired": 400,
+    "RequestTimeoutException": 408,
+    "ServiceUnavailable": 503,
+    "ThrottlingException": 400,
+    "UnrecognizedClientException": 403,
+    "UnknownOperationException": 404,
+    "ValidationException": 400,
+}
+
+
+_MEMBERS = ("service", "operation", "error", "kind", "seconds", "times", "every")
+_ERROR_MEMBERS = ("code", "message", "status")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What happens to the next calls of one operation; ``inject_fault`` explains the fields."""
+
+    service: str
+    operation: str
+    kind: str
+    code: str | None
+    message: str | None
+    status: int | None
+    seconds: float | None
+    times: int | None
+    every: int
+
+    def as_order(self) -> dict[str, Any]:
+        """Give the fault in the form in which it is ordered."""
+        error = {"code": self.code, "message": self.message, "status": self.status}
+        order = {
+            "service": self.service,
+            "operation": self.operation,
+            "kind": self.kind,
+            "error": {name: value for name, value in error.items() if value is not None} or None,
+            "seconds": self.seconds,
+            "every": self.every,
+        }
+        return {name: value for name, value in order.items() if value is not None} | {"times": self.times}
+
+
+def fault_from(order: Mapping[str, Any]) -> Fault:
+    """
+    Read an order for a fault.
+
+    :param order: The arguments of ``inject_fault`` by their names.
+    :raises ValueError: it cannot be carried out; the message says why.
+    """
+    for name in order:
+        _expect(name in _MEMBERS, f"{name!r} is not known; a fault has {', '.join(_MEMBERS)}")
+    service, operation = (_name(order, member) for member in ("service", "operation"))
+    model = _model_with(service, operation)
+    kind = _kind(order)
+    code, message, status = _error(order.get("error"), model, operation) if kind == "error" else (None,) * 3
+    seconds = order.get("seconds")
+    _expect((seconds is not None) == (kind == "delay"), "seconds goes with kind 'delay', and with no other")
+    _expect(
+        seconds is None or (_is_number(seconds) and 0 < seconds <= LONGEST_DELAY),
+        f"seconds is {seconds!r}; it must be more than 0, and {LONGEST_DELAY} at most",
+    )
+    times, every = order.get("times", 1), order.get("every", 1)
+    for name, value in (("times", times), ("every", every)):
+        _expect(
+            _is_positive_integer(value) or (name == "times" and value is None),
+            f"{name} is {value!r}; it must be a whole number of at least 1",
+        )
+    return Fault(
+        service=service,
+        operation=operation,
+        kind=kind,
+        code=code,
+        message=message,
+        status=status,
+        seconds=seconds,
+        times=times,
+        every=every,
+    )
+
+
+def _name(order: Mapping[str, Any], member: str) -> str:
+    value = order.get(member)
+    _expect(isinstance(value, str), f"{member} is {value!r}; it must be a name")
+    return str(value)
+
+
+def _model_with(service: str, operation: str) -> ServiceModel:
+    try:
+        model = service_model(service)
+        model.operation_model(operation)
+    except UnknownServiceError:
+        raise ValueError(f"{service!r} is not a service; use botocore's name, such as 'sagemaker'") from None
+    except OperationNotFoundError:
+        raise ValueError(f"{service} has no operation {operation!r}") from None
+    return model
+
+
+def _kind(order: Mapping[str, Any]) -> str:
+    error, kind = order.get("error"), order.get("kind")
+    if kind is None:
+        _expect(error is not None, f"either an error or a kind must be given: {', '.join(KINDS[1:])}")
+        return "error"
+    _expect(kind in KINDS, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+    _expect((error is not None) == (kind == "error"), f"an error goes with kind 'error'; kind is {kind!r}")
+    return str(kind)
+
+
+def _error(error: Any, model: ServiceModel, operation: str) -> tuple[str, str | None, int | None]:
+    _expect(
+        isinstance(error, Mapping), f"the error is {error!r}; it must hold a code, and may hold a message"
+    )
+    for name in error:
+        _expect(name in _ERROR_MEMBERS, f"the error has {name!r}; it takes {', '.join(_ERROR_MEMBERS)}")
+    code, message, status = map(error.get, _ERROR_MEMBERS)
+    _expect(isinstance(code, str) and bool(code), f"the error's code is {code!r}; it must be a name")
+    _expect(isinstance(message, str | None), f"the error's message is {message!r}; it must be a text")
+    if status is not None:
+        fits = _is_positive_integer(status) and 400 <= status <= 599
+        _expect(fits, f"the error's status is {status!r}; it must be an HTTP status from 400 to 599")
+    elif code not in COMMON_ERRORS and ErrorLookupFactory().for_service(model).from_code(code) is None:
+        names = sorted(shape.name for shape in model.operation_model(operation).error_shapes)
+        raise ValueError(
+            f"{code!r} is neither in the model of {model.service_name} nor common to all services; "
+            f"{operation} answers {', '.join(names) or 'no error of its own'}. "
+            "Any other code needs its HTTP status beside it"
+        )
+    return code, message, status
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_positive_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _expect(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise ValueError(complaint)

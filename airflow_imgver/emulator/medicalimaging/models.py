@@ -1,0 +1,312 @@
+# ruff: noqa: D102 - a method without a docstring is the operation of its name
+"""HealthImagingBackend class with methods for supported APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import RLock
+from typing import Any
+
+from moto.core.base_backend import BackendDict, BaseBackend
+from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
+from moto.moto_api import state_manager
+from moto.moto_api._internal import mock_random
+
+from ..paging import page
+from .datastores import DATASTORE_MODEL, Datastore
+from .exceptions import ConflictException, ResourceNotFoundException
+from .image_sets import IMAGE_SET_MODEL, ImageSet, Properties, Version, loaded
+from .import_jobs import IMPORT_JOB_MODEL, ImportJob
+from .metadata import tags_of_series
+from .search import DEFAULT_SORT, check_filters, matches, sort_key, summary
+
+for _model in (IMAGE_SET_MODEL, DATASTORE_MODEL, IMPORT_JOB_MODEL):
+    state_manager.register_default_transition(_model, {"progression": "immediate"})
+
+# AWS documents the largest page, not the usual one.
+PAGE_SIZE = 50
+
+
+class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
+    """Implementation of HealthImaging APIs."""
+
+    SERVICE_NAMESPACE = "medical-imaging"
+
+    def __init__(self, region_name: str, account_id: str):
+        super().__init__(region_name, account_id)
+        self.datastores: dict[str, Datastore] = {}
+        # The server answers each request in a thread of its own, and every write looks before it leaps.
+        self.lock = RLock()
+
+    def load_image_set(self, datastore_id: str, image_set_id: str, entries: list[dict[str, Any]]) -> None:
+        """
+        Load the history of an image set as it stands, in place of one with the same id.
+
+        A data store that is missing is created, ACTIVE. An entry whose status is a running one, such as
+        COPYING, settles like any other; one whose status nobody knows stays as it is. The image set is the
+        only one of its study and its series.
+
+        :param datastore_id: The data store.
+        :param image_set_id: The image set.
+        :param entries: Its versions in any order, with the members and the spelling of ListImageSetVersions,
+            and aware times. An ``imageSetId`` that an entry lacks is filled in.
+        :raises ValueError: there are no entries, or two with one ``versionId``.
+        """
+        numbers = {int(entry["versionId"]) for entry in entries}
+        if not entries or len(numbers) < len(entries):
+            raise ValueError(f"image set {image_set_id} needs entries, each with a versionId of its own")
+        datastore = self.datastores.get(datastore_id)
+        if datastore is None:
+            datastore = self._new_datastore(datastore_id, {})
+            datastore.status = "ACTIVE"
+        tags = tags_of_series(study=image_set_id, series=image_set_id)
+        versions = [loaded({"imageSetId": image_set_id} | entry, tags) for entry in entries]
+        datastore.new_image_set(image_set_id, versions)
+
+    def create_datastore(self, client_token: str, parameters: dict[str, Any]) -> Datastore:
+        for datastore in self.datastores.values():
+            if datastore.parameters.get("clientToken") == client_token:
+                if datastore.parameters != parameters:
+                    raise ConflictException(
+                        "A data store was already created with this client token and other parameters."
+                    )
+                return datastore
+        return self._new_datastore(mock_random.get_random_hex(32), parameters)
+
+    def _new_datastore(self, datastore_id: str, parameters: dict[str, Any]) -> Datastore:
+        scope = f"arn:{self.partition}:medical-imaging:{self.region_name}:{self.account_id}"
+        datastore = Datastore(f"{scope}:datastore/{datastore_id}", datastore_id, parameters)
+        self.datastores[datastore_id] = datastore
+        return datastore
+
+    def get_datastore(self, datastore_id: str) -> Datastore:
+        datastore = self.datastores.get(datastore_id)
+        if datastore is None:
+            raise ResourceNotFoundException(f"The requested datastore {datastore_id} does not exist.")
+        datastore.settle_imports()
+        return datastore
+
+    def describe_datastore(self, datastore_id: str) -> Datastore:
+        datastore = self.get_datastore(datastore_id)
+        datastore.advance()
+        return datastore
+
+    def list_datastores(
+        self, status: str | None, max_results: int | None, next_token: str | None
+    ) -> tuple[list[Datastore], str | None]:
+        for datastore in self.datastores.values():
+            datastore.advance()
+        found = [one for one in self.datastores.values() if status in (None, one.status)]
+
+        def key(datastore: Datastore) -> tuple[float, str]:
+            return datastore.created_at.timestamp(), datastore.datastore_id
+
+        return page(
+            sorted(found, key=key),
+            size=max_results or PAGE_SIZE,
+            token=next_token,
+            bound_to={"operation": "ListDatastores", "datastoreStatus": status},
+            key=key,
+        )
+
+    def delete_datastore(self, datastore_id: str) -> Datastore:
+        datastore = self._readable_datastore(datastore_id)
+        if datastore.status != "DELETING":
+            self._active_datastore(datastore_id).begin_deletion()
+        return datastore
+
+    def start_dicom_import_job(
+        self, datastore_id: str, client_token: str, parameters: dict[str, Any]
+    ) -> ImportJob:
+        datastore = self._active_datastore(datastore_id)
+        for job in datastore.import_jobs.values():
+            if job.parameters.get("clientToken") == client_token:
+                if job.parameters != parameters:
+                    raise ConflictException(
+                        "An import job was already started with this client token and other parameters."
+                    )
+                return job
+        job = ImportJob(len(datastore.import_jobs), mock_random.get_random_hex(32), datastore_id, parameters)
+        datastore.import_jobs[job.job_id] = job
+        return job
+
+    def get_dicom_import_job(self, datastore_id: str, job_id: str) -> ImportJob:
+        datastore = self.get_datastore(datastore_id)
+        job = datastore.import_jobs.get(job_id)
+        if job is None:
+            raise ResourceNotFoundException(
+                f"The requested import job {job_id} does not exist in datastore {datastore_id}."
+            )
+        job.advance()
+        job.settle(datastore)
+        return job
+
+    def list_dicom_import_jobs(
+        self, datastore_id: str, status: str | None, max_results: int | None, next_token: str | None
+    ) -> tuple[list[ImportJob], str | None]:
+        datastore = self.get_datastore(datastore_id)
+        for job in datastore.import_jobs.values():
+            job.advance()
+            job.settle(datastore)
+        newest_first = [
+            job
+            for job in reversed(datastore.import_jobs.values())
+            if status in (None, job.properties()["jobStatus"])
+        ]
+        return page(
+            newest_first,
+            size=max_results or PAGE_SIZE,
+            token=next_token,
+            bound_to={
+                "operation": "ListDICOMImportJobs",
+                "datastoreId": datastore_id,
+                "jobStatus": status,
+            },
+            key=lambda job: job.number,
+            descending=True,
+        )
+
+    def search_image_sets(
+        self, datastore_id: str, criteria: dict[str, Any], max_results: int | None, next_token: str | None
+    ) -> tuple[list[dict[str, Any]], dict[str, str], str | None]:
+        """
+        Search the latest versions of the image sets that are not deleted.
+
+        A search shows no state, so it does not count as a look at the image sets it finds.
+
+        :return: The summaries of one page, the sort, and the token of the next page.
+        """
+        filters, sort = criteria.get("filters") or [], criteria.get("sort") or DEFAULT_SORT
+        check_filters(filters)
+        descending = sort["sortOrder"] == "DESC"
+        datastore = self._readable_datastore(datastore_id)
+        datastore.settle()
+        found = [
+            image_set
+            for image_set in datastore.image_sets.values()
+            if not image_set.is_deleted and matches(image_set, filters)
+        ]
+
+        def key(image_set: ImageSet) -> tuple[Any, str]:
+            return sort_key(image_set, sort["sortField"])
+
+        on_page, token = page(
+            sorted(found, key=key, reverse=descending),
+            size=max_results or PAGE_SIZE,
+            token=next_token,
+            bound_to={
+                "operation": "SearchImageSets",
+                "datastoreId": datastore_id,
+                "filters": filters,
+                "sort": sort,
+            },
+            key=key,
+            descending=descending,
+        )
+        return [summary(image_set) for image_set in on_page], sort, token
+
+    def get_image_set(
+        self, datastore_id: str, image_set_id: str, version_id: str | None
+    ) -> tuple[ImageSet, Version]:
+        image_set = self._readable_datastore(datastore_id).image_set(image_set_id)
+        image_set.look()
+        return image_set, image_set.version(version_id)
+
+    def list_image_set_versions(
+        self, datastore_id: str, image_set_id: str, max_results: int | None, next_token: str | None
+    ) -> tuple[list[Properties], str | None]:
+        image_set = self._readable_datastore(datastore_id).image_set(image_set_id)
+        image_set.look()
+        versions, token = page(
+            image_set.versions[::-1],
+            size=max_results or PAGE_SIZE,
+            token=next_token,
+            bound_to={
+                "operation": "ListImageSetVersions",
+                "datastoreId": datastore_id,
+                "imageSetId": image_set_id,
+            },
+            key=lambda version: version.number,
+            descending=True,
+        )
+        return [version.properties for version in versions], token
+
+    def copy_image_set(
+        self,
+        datastore_id: str,
+        source_image_set_id: str,
+        information: dict[str, Any],
+        *,
+        force: bool,
+        promote_to_primary: bool,
+    ) -> tuple[ImageSet, ImageSet]:
+        return self._active_datastore(datastore_id).copy(
+            source_image_set_id, information, force=force, promote_to_primary=promote_to_primary
+        )
+
+    def update_image_set_metadata(
+        self,
+        datastore_id: str,
+        image_set_id: str,
+        latest_version_id: str,
+        updates: dict[str, Any],
+        *,
+        force: bool,
+        include_study: bool,
+    ) -> Version:
+        return self._active_datastore(datastore_id).update_metadata(
+            image_set_id, latest_version_id, updates, force=force, include_study=include_study
+        )
+
+    def delete_image_set(self, datastore_id: str, image_set_id: str) -> Version:
+        image_set = self._active_datastore(datastore_id).image_set(image_set_id)
+        image_set.check_writable()
+        image_set.delete()
+        return image_set.latest
+
+    def list_tags_for_resource(self, arn: str) -> dict[str, str]:
+        return self._resource(arn).resource_tags
+
+    def tag_resource(self, arn: str, tags: dict[str, str]) -> None:
+        self._resource(arn).resource_tags.update(tags)
+
+    def untag_resource(self, arn: str, tag_keys: list[str]) -> None:
+        for key in tag_keys:
+            self._resource(arn).resource_tags.pop(key, None)
+
+    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
+        for datastore in self.datastores.values():
+            yield TaggedResource(datastore.arn, datastore.resource_tags, "medical-imaging:datastore")
+            for image_set in datastore.image_sets.values():
+                yield TaggedResource(
+                    image_set.arn, image_set.resource_tags, "medical-imaging:datastore/imageset"
+                )
+
+    def _resource(self, arn: str) -> Datastore | ImageSet:
+        for datastore in self.datastores.values():
+            if arn == datastore.arn:
+                return datastore
+            if arn.startswith(f"{datastore.arn}/imageset/"):
+                return datastore.image_set(arn.rpartition("/")[2])
+        raise ResourceNotFoundException(f"The resource with ARN {arn} does not exist.")
+
+    def _readable_datastore(self, datastore_id: str) -> Datastore:
+        datastore = self.get_datastore(datastore_id)
+        if datastore.status == "DELETED":
+            raise ResourceNotFoundException(f"The requested datastore {datastore_id} has been deleted.")
+        return datastore
+
+    def _active_datastore(self, datastore_id: str) -> Datastore:
+        datastore = self._readable_datastore(datastore_id)
+        if datastore.status != "ACTIVE":
+            raise ConflictException(f"Datastore {datastore_id} is not ACTIVE, it is {datastore.status}.")
+        return datastore
+
+
+medicalimaging_backends = BackendDict(
+    HealthImagingBackend,
+    "medical-imaging",
+    # botocore lists no regions for the service; these are the ones its own guide lists.
+    use_boto3_regions=False,
+    additional_regions=["us-east-1", "us-west-2", "ap-southeast-2", "eu-west-1", "eu-west-2"],
+)

@@ -1,0 +1,213 @@
+# ruff: noqa: D102 - each method answers the operation of its name
+"""Handles incoming medical-imaging requests, invokes methods, returns responses."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from moto.core.responses import ActionResult, BaseResponse, EmptyResult
+
+from ..contract import read_request, service_model
+from .models import HealthImagingBackend, medicalimaging_backends
+
+if TYPE_CHECKING:
+    from moto.core.common_types import TYPE_RESPONSE
+    from moto.core.request import Request
+
+    from .image_sets import ImageSet, Properties
+
+
+class HealthImagingResponse(BaseResponse):
+    """Handler for HealthImaging requests and responses."""
+
+    # A body that is no text is for the contract to refuse.
+    use_raw_body = True
+
+    def __init__(self) -> None:
+        super().__init__(service_name="medical-imaging")
+
+    @property
+    def backend(self) -> HealthImagingBackend:
+        """Return backend instance specific for this region."""
+        return medicalimaging_backends[self.current_account][self.region]
+
+    def call_action(self) -> TYPE_RESPONSE:
+        with self.backend.lock:
+            return super().call_action()
+
+    def _get_action_from_method_and_request_uri(self, request: Request) -> str:
+        # moto's router does not see an operation whose required query argument is missing; AWS names it.
+        return super()._get_action_from_method_and_request_uri(request) or self._action_by_path(request)
+
+    def _action_by_path(self, request: Request) -> str:
+        for name in service_model("medical-imaging").operation_names:
+            trait = service_model("medical-imaging").operation_model(name).http_trait
+            # An ARN, always last, has a slash, which not every client encodes.
+            path = re.sub(r"\{(\w+)\}$", r"(?P<\1>.+)", trait.path)
+            path = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)
+            labels = re.fullmatch(path, request.raw_path)
+            if labels and trait.method == request.method:
+                self.uri_match = {label: unquote(value) for label, value in labels.groupdict().items()}
+                return str(name)
+        return ""
+
+    def _request(self) -> dict[str, Any]:
+        action = self._get_action()
+        return read_request("medical-imaging", action, self.normalized_request, self.uri_match)
+
+    def create_datastore(self) -> ActionResult:
+        request = self._request()
+        datastore = self.backend.create_datastore(request["clientToken"], request)
+        return ActionResult(
+            {"datastoreId": datastore.datastore_id, "datastoreStatus": datastore.last_seen_status}
+        )
+
+    def get_datastore(self) -> ActionResult:
+        datastore = self.backend.describe_datastore(self._request()["datastoreId"])
+        return ActionResult({"datastoreProperties": datastore.properties()})
+
+    def list_datastores(self) -> ActionResult:
+        request = self._request()
+        datastores, token = self.backend.list_datastores(
+            status=request.get("datastoreStatus"),
+            max_results=request.get("maxResults"),
+            next_token=request.get("nextToken"),
+        )
+        summaries = [datastore.properties() for datastore in datastores]
+        return ActionResult({"datastoreSummaries": summaries, "nextToken": token})
+
+    def delete_datastore(self) -> ActionResult:
+        datastore = self.backend.delete_datastore(self._request()["datastoreId"])
+        return ActionResult({"datastoreId": datastore.datastore_id, "datastoreStatus": "DELETING"})
+
+    def start_dicom_import_job(self) -> ActionResult:
+        request = self._request()
+        datastore_id = request.pop("datastoreId")
+        job = self.backend.start_dicom_import_job(datastore_id, request["clientToken"], request)
+        return ActionResult(
+            {
+                "datastoreId": datastore_id,
+                "jobId": job.job_id,
+                "jobStatus": job.last_seen_status,
+                "submittedAt": job.submitted_at,
+            }
+        )
+
+    def get_dicom_import_job(self) -> ActionResult:
+        request = self._request()
+        job = self.backend.get_dicom_import_job(request["datastoreId"], request["jobId"])
+        return ActionResult({"jobProperties": job.properties()})
+
+    def list_dicom_import_jobs(self) -> ActionResult:
+        request = self._request()
+        jobs, token = self.backend.list_dicom_import_jobs(
+            request["datastoreId"],
+            status=request.get("jobStatus"),
+            max_results=request.get("maxResults"),
+            next_token=request.get("nextToken"),
+        )
+        return ActionResult({"jobSummaries": [job.properties() for job in jobs], "nextToken": token})
+
+    def search_image_sets(self) -> ActionResult:
+        request = self._request()
+        summaries, sort, token = self.backend.search_image_sets(
+            request["datastoreId"],
+            request.get("searchCriteria") or {},
+            max_results=request.get("maxResults"),
+            next_token=request.get("nextToken"),
+        )
+        return ActionResult({"imageSetsMetadataSummaries": summaries, "sort": sort, "nextToken": token})
+
+    def get_image_set(self) -> ActionResult:
+        request = self._request()
+        image_set, version = self.backend.get_image_set(
+            request["datastoreId"], request["imageSetId"], request.get("versionId")
+        )
+        return ActionResult(
+            {
+                **_lower_case_status(version.properties),
+                "datastoreId": request["datastoreId"],
+                "imageSetArn": image_set.arn,
+                "lastAccessedAt": image_set.latest.changed_at,
+                "storageTier": "FREQUENT_ACCESS",
+            }
+        )
+
+    def list_image_set_versions(self) -> ActionResult:
+        request = self._request()
+        entries, token = self.backend.list_image_set_versions(
+            request["datastoreId"],
+            request["imageSetId"],
+            max_results=request.get("maxResults"),
+            next_token=request.get("nextToken"),
+        )
+        return ActionResult({"imageSetPropertiesList": entries, "nextToken": token})
+
+    def copy_image_set(self) -> ActionResult:
+        request = self._request()
+        source, destination = self.backend.copy_image_set(
+            request["datastoreId"],
+            request["sourceImageSetId"],
+            request["copyImageSetInformation"],
+            force=request.get("force", False),
+            promote_to_primary=request.get("promoteToPrimary", False),
+        )
+        return ActionResult(
+            {
+                "datastoreId": request["datastoreId"],
+                "sourceImageSetProperties": _copy_properties(source),
+                "destinationImageSetProperties": _copy_properties(destination),
+            }
+        )
+
+    def update_image_set_metadata(self) -> ActionResult:
+        request = self._request()
+        version = self.backend.update_image_set_metadata(
+            request["datastoreId"],
+            request["imageSetId"],
+            request["latestVersionId"],
+            request["updateImageSetMetadataUpdates"],
+            force=request.get("force", False),
+            include_study=request.get("includeStudyImageSets", False),
+        )
+        return ActionResult(
+            {
+                **_lower_case_status(version.properties),
+                "datastoreId": request["datastoreId"],
+                "latestVersionId": version.properties["versionId"],
+            }
+        )
+
+    def delete_image_set(self) -> ActionResult:
+        request = self._request()
+        version = self.backend.delete_image_set(request["datastoreId"], request["imageSetId"])
+        return ActionResult({**_lower_case_status(version.properties), "datastoreId": request["datastoreId"]})
+
+    def list_tags_for_resource(self) -> ActionResult:
+        return ActionResult({"tags": self.backend.list_tags_for_resource(self._request()["resourceArn"])})
+
+    def tag_resource(self) -> ActionResult:
+        request = self._request()
+        self.backend.tag_resource(request["resourceArn"], request["tags"])
+        return EmptyResult()
+
+    def untag_resource(self) -> ActionResult:
+        request = self._request()
+        self.backend.untag_resource(request["resourceArn"], request["tagKeys"])
+        return EmptyResult()
+
+
+def _lower_case_status(properties: Properties) -> Properties:
+    # The lists spell it ImageSetWorkflowStatus, every other answer with a small i.
+    return properties | {"imageSetWorkflowStatus": properties.get("ImageSetWorkflowStatus")}
+
+
+def _copy_properties(image_set: ImageSet) -> Properties:
+    latest = image_set.latest.properties
+    return {
+        **_lower_case_status(latest),
+        "latestVersionId": latest["versionId"],
+        "imageSetArn": image_set.arn,
+    }

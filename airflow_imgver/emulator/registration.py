@@ -1,0 +1,97 @@
+"""
+Puts the two backends where moto looks for its own.
+
+moto finds a backend by importing ``moto.<name>`` for a name that ``moto.backend_index`` lists. A backend
+that lives elsewhere is found when its modules stand in ``sys.modules`` under moto's names and its URL
+pattern in the index. SageMaker is a service moto has already, without the image operations: moto's response
+class finds an operation by the name of a method, so the operations become methods of that class.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import moto
+from moto.backend_index import backend_url_patterns
+from moto.moto_api import state_manager
+from moto.sagemaker.models import SageMakerModelBackend
+from moto.sagemaker.responses import SageMakerResponse
+
+from airflow_imgver.emulator.sagemaker.exceptions import ResourceNotFound
+from airflow_imgver.emulator.sagemaker.responses import IMAGE_OPERATIONS, is_image_operation
+from airflow_imgver.emulator.sagemaker.store import images_of
+
+if TYPE_CHECKING:
+    from moto.core.request import Request
+
+MANAGED_MODELS = (
+    "medical-imaging::datastore",
+    "medical-imaging::image-set",
+    "medical-imaging::import-job",
+    "sagemaker::image",
+    "sagemaker::image-version",
+)
+"""The names under which moto's state manager knows what these backends change over time."""
+
+_BACKEND = "medicalimaging"
+_PACKAGE = "airflow_imgver.emulator.medicalimaging"
+_REGISTERING = threading.Lock()
+
+
+def register() -> None:
+    """
+    Make moto serve HealthImaging and the SageMaker image operations, in process and over HTTP.
+
+    Safe to call again. It changes only what moto knows in this process, and nothing calls AWS.
+    """
+    with _REGISTERING:
+        _add_healthimaging()
+        _add_image_operations()
+        for model in MANAGED_MODELS:
+            if model not in state_manager.get_registered_models():
+                state_manager.register_default_transition(model, {"progression": "immediate"})
+
+
+def _add_healthimaging() -> None:
+    package = importlib.import_module(_PACKAGE)
+    sys.modules[f"moto.{_BACKEND}"] = package
+    setattr(moto, _BACKEND, package)
+    for part in ("exceptions", "models", "responses", "urls"):
+        sys.modules[f"moto.{_BACKEND}.{part}"] = importlib.import_module(f"{_PACKAGE}.{part}")
+    if _BACKEND in (name for name, _ in backend_url_patterns):
+        return
+    # First in the list: the first pattern that matches a host wins, and none of moto's is for this one.
+    url_bases = sys.modules[f"moto.{_BACKEND}.urls"].url_bases
+    backend_url_patterns[:0] = [(_BACKEND, re.compile(base)) for base in url_bases]
+
+
+def _add_image_operations() -> None:
+    for method, implementation in IMAGE_OPERATIONS.items():
+        setattr(SageMakerResponse, method, implementation)
+    # setattr, because a class is given to moto here on purpose, which a type checker rightly dislikes.
+    setattr(SageMakerResponse, "parse_parameters", _parse_parameters)  # noqa: B010
+    setattr(SageMakerModelBackend, "_get_resource_from_arn", _resource_from_arn)  # noqa: B010
+
+
+_MOTO_PARSE_PARAMETERS = SageMakerResponse.parse_parameters
+_MOTO_RESOURCE_FROM_ARN = SageMakerModelBackend._get_resource_from_arn
+
+
+def _parse_parameters(response: SageMakerResponse, request: Request) -> None:
+    if is_image_operation(response):
+        response.params = {}
+    else:
+        _MOTO_PARSE_PARAMETERS(response, request)
+
+
+def _resource_from_arn(backend: SageMakerModelBackend, arn: str) -> Any:
+    if ":image/" not in arn:
+        return _MOTO_RESOURCE_FROM_ARN(backend, arn)
+    image = images_of(backend).image_by_arn(arn)
+    if image is None:
+        raise ResourceNotFound(f"Image with ARN {arn} does not exist.")
+    return image

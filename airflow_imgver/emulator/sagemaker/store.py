@@ -1,0 +1,250 @@
+"""The images of one account in one region, and what the image operations do to them."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from airflow_imgver.emulator.sagemaker.exceptions import (
+    InvalidArguments,
+    InvalidState,
+    ResourceInUse,
+    ResourceNotFound,
+)
+from airflow_imgver.emulator.sagemaker.models import (
+    VERSION_PROPERTIES,
+    Image,
+    ImageVersion,
+    in_milliseconds,
+    now,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moto.sagemaker.models import SageMakerModelBackend
+
+_STORE = "_image_store"
+_CREATING_STORES = threading.Lock()
+
+
+def images_of(backend: SageMakerModelBackend) -> ImageStore:
+    """
+    Give the images of moto's SageMaker backend of one account and region.
+
+    They live in an attribute of the backend, which moto's reset empties with all the others.
+
+    :param backend: ``sagemaker_backends[account][region]``.
+    """
+    with _CREATING_STORES:
+        if _STORE not in vars(backend):
+            setattr(backend, _STORE, ImageStore(backend.account_id, backend.region_name, backend.partition))
+        store: ImageStore = vars(backend)[_STORE]
+    return store
+
+
+def load_image(backend: SageMakerModelBackend, image_name: str, entries: list[dict[str, Any]]) -> None:
+    """
+    Put an image and its versions into a backend as they stand.
+
+    A version that is still CREATING settles to CREATED, and one that is DELETING vanishes, in the time that
+    the state transitions are set to; all others stay as they are.
+
+    :param backend: ``sagemaker_backends[account][region]``.
+    :param image_name: The image's name; what the backend held under it is replaced.
+    :param entries: Entries of ListImageVersions with times as datetimes, in any order.
+    """
+    store = images_of(backend)
+    arn = entries[0]["ImageArn"] if entries else store.arn_of(image_name)
+    image = Image(arn, image_name)
+    image.begin("CREATED")
+    if entries:
+        image.created_at = in_milliseconds(min(entry["CreationTime"] for entry in entries))
+        image.modified_at = in_milliseconds(max(entry["LastModifiedTime"] for entry in entries))
+    for entry in entries:
+        version = ImageVersion(image, entry["Version"], properties={})
+        version.begin(entry["ImageVersionStatus"])
+        version.arn = entry["ImageVersionArn"]
+        version.created_at = in_milliseconds(entry["CreationTime"])
+        version.modified_at = in_milliseconds(entry["LastModifiedTime"])
+        version.failure_reason = entry.get("FailureReason")
+        image.add(version)
+    store.put(image)
+
+
+class ImageStore:
+    """The images of one account in one region; every public method is one operation, whole or not at all."""
+
+    def __init__(self, account_id: str, region: str, partition: str) -> None:
+        self.lock = threading.RLock()
+        self._arn = f"arn:{partition}:sagemaker:{region}:{account_id}:image"
+        self._images: dict[str, Image] = {}
+
+    def arn_of(self, name: str) -> str:
+        """Give the ARN of an image name; SageMaker writes it in lower case."""
+        return f"{self._arn}/{name.lower()}"
+
+    def put(self, image: Image) -> None:
+        """Take in an image as it stands."""
+        with self.lock:
+            self._images[image.name] = image
+
+    def images(self, *, shown: bool = False) -> list[Image]:
+        """
+        Give the images that are there.
+
+        :param shown: Whether the caller is shown them all, which counts as a look at each.
+        """
+        for image in list(self._images.values()):
+            if shown:
+                image.look()
+            else:
+                image.settle()
+            if image.is_gone:
+                del self._images[image.name]
+        return list(self._images.values())
+
+    def image(self, name: str, *, shown: bool = False) -> Image:
+        """
+        Find an image.
+
+        :param name: The image's name.
+        :param shown: Whether the caller is shown the image, which counts as a look at it.
+        :raises ResourceNotFound: there is none of that name.
+        """
+        if shown and name in self._images:
+            self._images[name].look()
+        for image in self.images():
+            if image.name == name:
+                return image
+        raise ResourceNotFound(f"Image with ARN {self.arn_of(name)} does not exist.")
+
+    def image_by_arn(self, arn: str) -> Image | None:
+        """Find an image by its ARN, for moto's tag operations."""
+        with self.lock:
+            return next((image for image in self._images.values() if image.arn == arn), None)
+
+    def create_image(
+        self,
+        name: str,
+        role_arn: str,
+        *,
+        display_name: str | None,
+        description: str | None,
+        tags: list[dict[str, str]],
+    ) -> str:
+        """Create an image without versions, and give its ARN."""
+        with self.lock:
+            if any(image.arn == self.arn_of(name) for image in self.images()):
+                raise ResourceInUse(
+                    f"The Image with ImageName {name} already exists. Please use a different ImageName."
+                )
+            image = Image(self.arn_of(name), name, role_arn)
+            image.display_name, image.description, image.tags = display_name, description, list(tags)
+            self._images[name] = image
+            return image.arn
+
+    def update_image(self, name: str, changes: Mapping[str, str], deleted: Iterable[str]) -> str:
+        """Change an image's role, display name or description, and give its ARN."""
+        with self.lock:
+            image = self._settled_image(name)
+            if contradicted := set(changes) & set(deleted):
+                raise InvalidArguments(f"{min(contradicted)} cannot be both set and deleted.")
+            wanted = {**changes, **dict.fromkeys(deleted)}
+            image.role_arn = wanted.get("RoleArn", image.role_arn)
+            image.display_name = wanted.get("DisplayName", image.display_name)
+            image.description = wanted.get("Description", image.description)
+            image.modified_at = now()
+            image.begin("UPDATING")
+            return image.arn
+
+    def delete_image(self, name: str) -> None:
+        """Delete an image with all its versions."""
+        with self.lock:
+            image = self._settled_image(name)
+            versions = image.versions()
+            for version in versions:
+                self._refuse_busy(version)
+            for version in versions:
+                version.begin("DELETING")
+                version.modified_at = now()
+            image.modified_at = now()
+            image.begin("DELETING")
+
+    def create_version(
+        self, name: str, *, client_token: str, properties: Mapping[str, Any], aliases: list[str]
+    ) -> str:
+        """
+        Create the next version of an image, and give its ARN.
+
+        A call with a token that was used before gives the version it made, and makes no other.
+        """
+        arguments = {"properties": dict(properties), "aliases": list(aliases)}
+        with self.lock:
+            image = self.image(name)
+            if client_token in image.creations:
+                earlier, arn = image.creations[client_token]
+                if earlier != arguments:
+                    raise InvalidArguments(
+                        f"ClientToken {client_token} was used before with other arguments; use a new one."
+                    )
+                return arn
+            if image.shown_status != "CREATED":
+                raise InvalidState(f"Image {name} is in an invalid state.")
+            if any(version.shown_status == "DELETING" for version in image.versions()):
+                raise ResourceInUse("Resource was modified concurrently")
+            image.refuse_taken_aliases(aliases)
+            version = ImageVersion(image, image.last_number + 1, properties=properties, aliases=aliases)
+            image.add(version)
+            image.creations[client_token] = arguments, version.arn
+            return version.arn
+
+    def update_version(
+        self,
+        name: str,
+        number: int | None,
+        alias: str | None,
+        *,
+        properties: Mapping[str, Any],
+        added: list[str],
+        deleted: list[str],
+    ) -> str:
+        """Change a version's properties and aliases, and give its ARN."""
+        with self.lock:
+            image = self.image(name)
+            version = self._named_version(image, number, alias)
+            self._refuse_busy(version)
+            image.refuse_taken_aliases(added, but=version)
+            kept = [each for each in version.aliases if each not in deleted]
+            version.aliases = [*kept, *(each for each in dict.fromkeys(added) if each not in kept)]
+            version.properties.update({k: v for k, v in properties.items() if k in VERSION_PROPERTIES})
+            version.modified_at = now()
+            return version.arn
+
+    def delete_version(self, name: str, number: int | None, alias: str | None) -> None:
+        """Delete one version."""
+        with self.lock:
+            version = self._named_version(self.image(name), number, alias)
+            self._refuse_busy(version)
+            version.modified_at = now()
+            version.failure_reason = None
+            version.begin("DELETING")
+
+    def _settled_image(self, name: str) -> Image:
+        image = self.image(name)
+        if image.shown_status in ("CREATING", "UPDATING", "DELETING"):
+            raise ResourceInUse(f"Image ({image.arn}) is {image.shown_status}.")
+        return image
+
+    @staticmethod
+    def _named_version(image: Image, number: int | None, alias: str | None) -> ImageVersion:
+        if number is None and alias is None:
+            raise InvalidArguments("One of Version and Alias must be given.")
+        return image.version(number, alias)
+
+    @staticmethod
+    def _refuse_busy(version: ImageVersion) -> None:
+        if version.shown_status == "DELETING":
+            raise ResourceInUse(f"ImageVersion ({version.arn}) is being deleted")
+        if version.shown_status == "CREATING":
+            raise ResourceInUse("Resource was modified concurrently")

@@ -1,0 +1,72 @@
+"""One embedded AWS at a time: what is set up when it begins, and undone when it ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.core.models import MockAWS
+from moto.moto_api import state_manager
+
+from airflow_imgver.emulator.faults import REGISTRY
+from airflow_imgver.emulator.registration import MANAGED_MODELS, register
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TAKEN = threading.Lock()
+
+
+@contextmanager
+def embedded_aws(*, transition_seconds: float | None) -> Iterator[None]:
+    """
+    Hold moto's state for one embedded AWS, empty at the beginning and at the end.
+
+    :param transition_seconds: How long a state change takes; None means at once.
+    :raises RuntimeError: another one is open in this process, or a ``mock_aws``.
+    """
+    if transition_seconds is not None and transition_seconds < 0:
+        raise ValueError(f"transition_seconds is {transition_seconds}; it must not be negative")
+    if not _TAKEN.acquire(blocking=False):
+        raise RuntimeError(
+            "An embedded AWS is running in this process already, and moto keeps one state for all: "
+            "leave its context first, or start a second one with `python -m airflow_imgver.emulator`."
+        )
+    try:
+        if MockAWS._mocks_active:
+            raise RuntimeError(
+                "A mock_aws is open in this process, and what it holds would be lost: open it inside, or use "
+                "mock_image_versions in its place."
+            )
+        register()
+        _open_moto_session()
+        _forget()
+        for model in MANAGED_MODELS if transition_seconds is not None else ():
+            state_manager.set_transition(model, {"progression": "time", "seconds": transition_seconds})
+        try:
+            yield
+        finally:
+            for model in MANAGED_MODELS:
+                state_manager.unset_transition(model)
+            _forget()
+    finally:
+        _TAKEN.release()
+
+
+def _forget() -> None:
+    BackendDict.reset()
+    reset_model_data()
+    REGISTRY.clear()
+    REGISTRY.reset_calls()
+
+
+def _open_moto_session() -> None:
+    """Let moto make the boto3 session that it keeps, where no profile or file of the user's can break it."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with patch.dict(os.environ, own, clear=True):
+        AccountSpecificBackend.get_session()

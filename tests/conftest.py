@@ -1,0 +1,103 @@
+"""What every test stands on: a scratch Airflow of its own, and the embedded AWS on a free port."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def _scratch_airflow_home() -> Path:
+    """Point this process, and those it starts, at a scratch Airflow and at no AWS account.
+
+    Airflow reads its settings when it is first imported, so this runs when pytest loads this file, and not in
+    a fixture.
+    """
+    for name in list(os.environ):
+        # A developer's own settings would change what the tests see or, worse, reach a real account.
+        if name.startswith(("AIRFLOW_", "AIRFLOW__", "AWS_")):
+            del os.environ[name]
+    home = Path(tempfile.mkdtemp(prefix="airflow-imgver-tests-"))
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AWS_CONFIG_FILE": str(home / "no-aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / "no-aws-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+    return home
+
+
+AIRFLOW_HOME = _scratch_airflow_home()
+
+
+def pytest_unconfigure() -> None:
+    """Remove the scratch Airflow."""
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def emulator_server() -> Iterator[str]:
+    """The embedded AWS, one a module: moto's state is one a process, so a module may also start its own."""
+    from airflow_imgver.emulator import serve
+
+    with serve() as url:
+        yield url
+
+
+@pytest.fixture
+def emulator_url(emulator_server: str) -> str:
+    """The URL of an embedded AWS with nothing in it: no resources, faults, counts or slow state changes."""
+    from moto.moto_api import state_manager
+
+    from airflow_imgver.emulator.registration import MANAGED_MODELS
+
+    for model in MANAGED_MODELS:
+        state_manager.unset_transition(model)
+    _request(f"{emulator_server}/moto-api/reset", "POST")
+    _request(f"{emulator_server}/_imgver/faults", "DELETE")
+    _request(f"{emulator_server}/_imgver/calls", "DELETE")
+    return emulator_server
+
+
+@pytest.fixture
+def aws_connection(emulator_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The connection `aws_default`, which reaches the embedded AWS; gives the connection's id."""
+    connection = {
+        "conn_type": "aws",
+        "login": "testing",
+        "password": "testing",
+        "extra": {"region_name": "us-east-1", "endpoint_url": emulator_url},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    return "aws_default"
+
+
+@pytest.fixture(scope="session")
+def metadata_database() -> None:
+    """Airflow's metadata database, on SQLite in the scratch Airflow: what `dag.test()` needs."""
+    with warnings.catch_warnings():
+        # starlette would rather have httpx2, which Airflow's own API server does not bring.
+        warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
+        import_module("fastapi.testclient")
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+def _request(url: str, method: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10):
+        pass

@@ -1,0 +1,270 @@
+"""What a request is checked for, and in which words it is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from moto.core.request import Request
+
+from airflow_imgver.emulator.contract import (
+    ValidationException,
+    check_request,
+    compiled_pattern,
+    read_request,
+    service_model,
+)
+
+DATASTORE = "d" * 32
+IMAGE_SET = "1" * 32
+ONE_ERROR = "1 validation error detected: "
+
+
+def refusal(operation: str, service: str = "medical-imaging", **params: Any) -> str:
+    with pytest.raises(ValidationException) as refused:
+        check_request(service, operation, params)
+    return refused.value.message
+
+
+def refusal_of_listing(**params: Any) -> str:
+    return refusal("ListImageSetVersions", **{"datastoreId": DATASTORE, "imageSetId": IMAGE_SET} | params)
+
+
+def test_a_request_that_fits_passes() -> None:
+    params = {"datastoreId": DATASTORE, "imageSetId": IMAGE_SET, "maxResults": 50, "nextToken": "~" * 8192}
+    check_request("medical-imaging", "ListImageSetVersions", params)
+
+
+@pytest.mark.parametrize(
+    ("params", "complaint"),
+    [
+        (
+            {"maxResults": 51},
+            (
+                "Value '51' at 'maxResults' failed to satisfy constraint: "
+                "Member must have value less than or equal to 50"
+            ),
+        ),
+        (
+            {"maxResults": 0},
+            (
+                "Value '0' at 'maxResults' failed to satisfy constraint: "
+                "Member must have value greater than or equal to 1"
+            ),
+        ),
+        (
+            {"maxResults": "ten"},
+            "Value 'ten' at 'maxResults' failed to satisfy constraint: Member must be an integer",
+        ),
+        (
+            {"maxResults": True},
+            "Value 'True' at 'maxResults' failed to satisfy constraint: Member must be an integer",
+        ),
+        (
+            {"nextToken": ""},
+            (
+                "Value '' at 'nextToken' failed to satisfy constraint: "
+                "Member must have length greater than or equal to 1"
+            ),
+        ),
+        (
+            {"nextToken": "grün"},
+            (
+                "Value 'grün' at 'nextToken' failed to satisfy constraint: "
+                r"Member must satisfy regular expression pattern: \p{ASCII}{0,8192}"
+            ),
+        ),
+        (
+            {"imageSetId": None},
+            "Value null at 'imageSetId' failed to satisfy constraint: Member must not be null",
+        ),
+    ],
+)
+def test_a_complaint_has_the_words_of_aws(params: dict[str, Any], complaint: str) -> None:
+    assert refusal_of_listing(**params) == ONE_ERROR + complaint
+
+
+@pytest.mark.parametrize(
+    "id_", ["", "d" * 31, "d" * 33, "D" * 32, "d" * 32 + "\n", "d" * 31 + "é", " " + "d" * 31]
+)
+def test_an_id_is_32_digits_and_small_letters_and_nothing_else(id_: str) -> None:
+    assert refusal_of_listing(datastoreId=id_).endswith("regular expression pattern: [0-9a-z]{32}")
+    assert refusal_of_listing(imageSetId=id_).endswith("regular expression pattern: [0-9a-z]{32}")
+
+
+def test_a_token_may_have_8192_characters_and_no_more() -> None:
+    message = refusal_of_listing(nextToken="x" * 8193)
+    assert message.endswith("Member must have length less than or equal to 8192")
+    assert len(message) < 500
+
+
+def test_all_complaints_are_made_at_once() -> None:
+    message = refusal("ListImageSetVersions", datastoreId="X", maxResults=99)
+    assert message.startswith("3 validation errors detected: ")
+    assert all(f"at '{name}'" in message for name in ("datastoreId", "imageSetId", "maxResults"))
+
+
+def test_an_enumeration_is_named_in_full() -> None:
+    message = refusal("ListDICOMImportJobs", datastoreId=DATASTORE, jobStatus="DONE")
+    assert message == (
+        ONE_ERROR + "Value 'DONE' at 'jobStatus' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [SUBMITTED, IN_PROGRESS, COMPLETED, FAILED]"
+    )
+
+
+def test_a_complaint_deep_inside_tells_the_way() -> None:
+    filters = [{"values": [{"createdAt": "yesterday"}], "operator": "EQUAL"}]
+    message = refusal("SearchImageSets", datastoreId=DATASTORE, searchCriteria={"filters": filters})
+    assert "at 'searchCriteria.filters.1.member.values.1.member.createdAt'" in message
+    assert message.endswith("Member must be a timestamp")
+
+
+def test_what_names_a_patient_is_not_quoted() -> None:
+    filters = [{"values": [{"DICOMPatientId": "J. Doe " * 100}], "operator": "EQUAL"}]
+    message = refusal("SearchImageSets", datastoreId=DATASTORE, searchCriteria={"filters": filters})
+    assert message.endswith(
+        "DICOMPatientId' failed to satisfy constraint: Member must have length less than or equal to 512"
+    )
+    assert "Doe" not in message
+
+
+@pytest.mark.parametrize("updates", [{}, {"DICOMUpdates": {}, "revertToVersionId": "1"}])
+def test_a_union_has_exactly_one_member(updates: dict[str, Any]) -> None:
+    message = refusal(
+        "UpdateImageSetMetadata",
+        datastoreId=DATASTORE,
+        imageSetId=IMAGE_SET,
+        latestVersionId="1",
+        updateImageSetMetadataUpdates=updates,
+    )
+    assert message == (
+        ONE_ERROR + "Value at 'updateImageSetMetadataUpdates' failed to satisfy constraint: "
+        "Member must have exactly one of: [DICOMUpdates, revertToVersionId]"
+    )
+
+
+def test_keys_and_values_of_a_map_are_checked() -> None:
+    message = refusal("CreateDatastore", clientToken="t", tags={"aws:mine": "x" * 257})
+    assert "at 'tags.key' failed to satisfy constraint: Member must satisfy regular expression" in message
+    assert "at 'tags.aws:mine.member' failed to satisfy constraint: Member must have length less" in message
+
+
+def test_a_list_has_its_length() -> None:
+    filters = [{"values": [], "operator": "EQUAL"}]
+    message = refusal("SearchImageSets", datastoreId=DATASTORE, searchCriteria={"filters": filters})
+    assert message.endswith("Member must have length greater than or equal to 1")
+
+
+def test_a_member_that_the_model_does_not_know_is_left_alone() -> None:
+    check_request("medical-imaging", "ListDatastores", {"color": "blue"})
+
+
+def test_another_service_is_checked_against_its_own_model() -> None:
+    message = refusal("ListImageVersions", service="sagemaker", ImageName="-", MaxResults=101)
+    assert message.startswith("2 validation errors detected: ")
+
+
+@pytest.mark.parametrize("service", ["medical-imaging", "sagemaker"])
+def test_every_pattern_of_the_services_can_be_compiled(service: str) -> None:
+    model = service_model(service)
+    patterns = {model.shape_for(name).metadata.get("pattern") for name in model.shape_names} - {None}
+    assert patterns
+    for pattern in patterns:
+        compiled_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "does_not"),
+    [
+        (r"\p{ASCII}{0,3}", "a~\n", "é"),
+        (r"[\p{L}\p{N}_.-]+", "Zürich_9.٣", "a b"),
+        (r"\P{L}+", "123", "a"),
+        (r"\d+", "12", "٣"),
+        (r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*", "a\U0001f600", "\n"),
+        (r"([a-z]*)${1,128}", "abc", "ABC"),
+        (r"^[a-z]$", "a", "a\n"),
+        (r"[\p{Alnum}]", "Z", "é"),
+        (r"[a[b]+", "[ab", "c"),
+    ],
+)
+def test_a_pattern_means_what_it_means_in_java(pattern: str, fits: str, does_not: str) -> None:
+    assert compiled_pattern(pattern).fullmatch(fits)
+    assert not compiled_pattern(pattern).fullmatch(does_not)
+
+
+def read(operation: str, *, query: str = "", body: bytes = b"", **labels: str) -> dict[str, Any]:
+    request = Request.from_primitives("POST", f"https://example.com/?{query}", {}, body)
+    return read_request("medical-imaging", operation, request, labels)
+
+
+def test_members_come_from_path_query_and_body() -> None:
+    read_back = read(
+        "CopyImageSet",
+        query="force=true&promoteToPrimary=false",
+        body=b'{"sourceImageSet": {"latestVersionId": "1", "unknown": 1}}',
+        datastoreId=DATASTORE,
+        sourceImageSetId=IMAGE_SET,
+    )
+    assert read_back == {
+        "datastoreId": DATASTORE,
+        "sourceImageSetId": IMAGE_SET,
+        "force": True,
+        "promoteToPrimary": False,
+        "copyImageSetInformation": {"sourceImageSet": {"latestVersionId": "1"}},
+    }
+
+
+def test_times_are_aware_and_blobs_are_bytes() -> None:
+    body = b'{"filters": [{"values": [{"createdAt": 1680027126.436}], "operator": "EQUAL"}]}'
+    criteria = read("SearchImageSets", body=body, datastoreId=DATASTORE)["searchCriteria"]
+    assert criteria["filters"][0]["values"][0]["createdAt"].isoformat() == "2023-03-28T18:12:06.436000+00:00"
+    updates = read(
+        "UpdateImageSetMetadata",
+        query="latestVersion=1",
+        body=b'{"DICOMUpdates": {"updatableAttributes": "e30="}}',
+        datastoreId=DATASTORE,
+        imageSetId=IMAGE_SET,
+    )["updateImageSetMetadataUpdates"]
+    assert updates["DICOMUpdates"]["updatableAttributes"] == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"{", "The request body is not valid JSON"),
+        (b"\xff", "The request body is not valid JSON"),
+        (b"[1]", "The request body must be a JSON object"),
+        (b'{"filters": "all"}', "filters' failed to satisfy constraint: Member must be a list"),
+        (b'{"filters": {}}', "filters' failed to satisfy constraint: Member must be a list"),
+        (b'{"sort": "up"}', "sort' failed to satisfy constraint: Member must be a structure"),
+        (
+            b'{"filters": [{"values": [{"isPrimary": "yes"}], "operator": "EQUAL"}]}',
+            "isPrimary' failed to satisfy constraint: Member must be a boolean",
+        ),
+        (
+            b'{"filters": [{"values": [{"createdAt": true}], "operator": "EQUAL"}]}',
+            "createdAt' failed to satisfy constraint: Member must be a timestamp",
+        ),
+        (
+            b'{"filters": [{"values": [{"DICOMPatientId": 7}], "operator": "EQUAL"}]}',
+            "DICOMPatientId' failed to satisfy constraint: Member must be a string",
+        ),
+    ],
+)
+def test_a_body_that_does_not_fit_is_refused_and_not_a_crash(body: bytes, complaint: str) -> None:
+    with pytest.raises(ValidationException) as refused:
+        read("SearchImageSets", body=body, datastoreId=DATASTORE)
+    assert refused.value.message.endswith(complaint)
+
+
+@pytest.mark.parametrize("number", ["ten", "1.5", "", "1_0", "٣", "1e1", " 5"])
+def test_a_number_in_the_query_has_digits_alone(number: str) -> None:
+    with pytest.raises(ValidationException, match="Member must be an integer"):
+        read(
+            "ListImageSetVersions", query=f"maxResults={number}", datastoreId=DATASTORE, imageSetId=IMAGE_SET
+        )
+
+
+def test_the_body_does_not_speak_for_the_path() -> None:
+    with pytest.raises(ValidationException, match="Value null at 'datastoreId'"):
+        read("StartDICOMImportJob", body=b'{"datastoreId": "' + DATASTORE.encode() + b'"}')

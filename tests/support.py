@@ -1,0 +1,238 @@
+"""What the tests of the provider's rooms share: entries as AWS lists them, a stub AWS, a task's context."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+DATASTORE = "12345678901234567890123456789012"
+IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
+IMAGE = "studio-kernel"
+SECRET = "s3cr3t-marker-that-nobody-may-read"
+MISMATCH = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
+
+STARTED = datetime(2023, 3, 28, 18, 12, 6, tzinfo=UTC)
+
+
+def image_set_entry(
+    version: int, status: str | None = "UPDATED", state: str = "ACTIVE", **more: Any
+) -> dict[str, Any]:
+    """One version of the image set, as HealthImaging lists it; a status of None is left out."""
+    entry = {
+        "imageSetId": IMAGE_SET,
+        "versionId": str(version),
+        "imageSetState": state,
+        "createdAt": STARTED,
+        "updatedAt": STARTED + timedelta(minutes=version),
+        **more,
+    }
+    return entry if status is None else {**entry, "ImageSetWorkflowStatus": status}
+
+
+def image_version_entry(version: int, status: str = "CREATED", **more: Any) -> dict[str, Any]:
+    """One version of the image, as SageMaker lists it."""
+    arn = "arn:aws:sagemaker:us-east-1:123456789012"
+    return {
+        "ImageArn": f"{arn}:image/{IMAGE}",
+        "ImageVersionArn": f"{arn}:image-version/{IMAGE}/{version}",
+        "ImageVersionStatus": status,
+        "Version": version,
+        "CreationTime": STARTED + timedelta(hours=version),
+        "LastModifiedTime": STARTED + timedelta(hours=version, minutes=1),
+        **more,
+    }
+
+
+def load_image_set(*entries: Mapping[str, Any]) -> None:
+    """Put the image set into the embedded AWS of this process, in place of what was there."""
+    from airflow_imgver.emulator.state import load
+
+    load({"healthimaging": {DATASTORE: {IMAGE_SET: [dict(entry) for entry in entries]}}})
+
+
+def load_image(*entries: Mapping[str, Any]) -> None:
+    """Put the image into the embedded AWS of this process, in place of what was there."""
+    from airflow_imgver.emulator.state import load
+
+    load({"sagemaker": {IMAGE: [dict(entry) for entry in entries]}})
+
+
+def list_calls() -> int:
+    """How many list calls the embedded AWS has had, of both services."""
+    from airflow_imgver.emulator import calls
+
+    counted = calls()
+    return counted.get("medical-imaging", {}).get("ListImageSetVersions", 0) + counted.get(
+        "sagemaker", {}
+    ).get("ListImageVersions", 0)
+
+
+def connection_json(endpoint_url: str | None, *, password: str = "testing", **extra: Any) -> str:
+    """An AWS connection as Airflow reads it from an AIRFLOW_CONN_ variable."""
+    settings = {"region_name": "us-east-1", **extra}
+    if endpoint_url is not None:
+        settings["endpoint_url"] = endpoint_url
+    return json.dumps({"conn_type": "aws", "login": "testing", "password": password, "extra": settings})
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait until something holds; fail the test where it does not within the time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come to hold in time"
+        time.sleep(0.01)
+
+
+# --- a stub AWS, for what the embedded one cannot do ----------------------------------------------------
+
+
+@dataclass
+class Asked:
+    """A request as the stub got it."""
+
+    path: str
+    token: str | None
+    size: int | None
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class Answer:
+    """What the stub answers: a document, or bytes as they stand; or it hangs after so many bytes."""
+
+    document: Any = None
+    raw: bytes | None = None
+    status: int = 200
+    hang: bool = False
+
+
+@dataclass
+class StubAws:
+    """Answers every request by one function, and keeps what was asked."""
+
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def stub_aws(answer: Callable[[Asked], Answer]) -> Iterator[StubAws]:
+    """Serve a stub AWS of either service on a free port while the context is open."""
+    released = threading.Event()
+
+    class Request(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = json.loads(raw) if raw.startswith(b"{") else {}
+            query = parse_qs(urlsplit(self.path).query)
+            size = query.get("maxResults", [body.get("MaxResults")])[0]
+            asked = Asked(
+                path=urlsplit(self.path).path,
+                token=query.get("nextToken", [body.get("NextToken")])[0],
+                size=None if size is None else int(size),
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=body,
+            )
+            stub.asked.append(asked)
+            stub.hosts.append(self.headers["Host"])
+            given = answer(asked)
+            content = json.dumps(given.document, default=_epoch).encode() if given.raw is None else given.raw
+            self.send_response(given.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content) + (1 if given.hang else 0)))
+            self.end_headers()
+            self.wfile.write(content)
+            self.wfile.flush()
+            if given.hang:
+                released.wait(30)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Request)
+    server.daemon_threads = True
+    stub = StubAws(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield stub
+    finally:
+        released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def in_pages(pages: Sequence[Sequence[Mapping[str, Any]]], service: str) -> Callable[[Asked], Answer]:
+    """Answer with fixed pages, whatever page size is asked for; a page's token is its position."""
+    key, token = _NAMES[service]
+
+    def answer(asked: Asked) -> Answer:
+        position = int(asked.token or 0)
+        document: dict[str, Any] = {key: list(pages[position])}
+        if position + 1 < len(pages):
+            document[token] = str(position + 1)
+        return Answer(document)
+
+    return answer
+
+
+def in_page_size(entries: Sequence[Mapping[str, Any]], service: str) -> Callable[[Asked], Answer]:
+    """Answer in pages of the size that is asked for, in the order given."""
+    key, token = _NAMES[service]
+
+    def answer(asked: Asked) -> Answer:
+        start = int(asked.token or 0)
+        end = start + (asked.size or 10)
+        document: dict[str, Any] = {key: list(entries[start:end])}
+        if end < len(entries):
+            document[token] = str(end)
+        return Answer(document)
+
+    return answer
+
+
+_NAMES = {
+    "medical-imaging": ("imageSetPropertiesList", "nextToken"),
+    "sagemaker": ("ImageVersions", "NextToken"),
+}
+
+
+def _epoch(value: Any) -> float:
+    assert isinstance(value, datetime)
+    return value.timestamp()
+
+
+# --- a task's context -----------------------------------------------------------------------------------
+
+
+@dataclass
+class TaskInstance:
+    """The part of Airflow's task instance that a sensor or an operator of this package touches."""
+
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    first_rescheduled: datetime | None = None
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return self.first_rescheduled
+
+
+def context_of(ti: TaskInstance | None = None, **more: Any) -> Any:
+    """A context as `execute` gets it."""
+    return {"ti": ti or TaskInstance(), **more}
