@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from ast import literal_eval
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from datetime import datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from airflow_imgver.exceptions import (
@@ -22,7 +26,7 @@ from airflow_imgver.exceptions import (
     VersionFailedError,
 )
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.settings import positive
+from airflow_imgver.hooks.settings import whole
 from airflow_imgver.versions import (
     Phase,
     VersionStatus,
@@ -92,6 +96,8 @@ class Gate:
     :param allow_read_only: take the source of a running copy for ready.
     :param not_found_retries: how many looks in a row AWS may answer that there is no such thing.
     :param fail_fast: with a list, fail at the first that fails; else when all are settled, naming each.
+    :param silent_fail: raise a failure and look again all the same: it settles nothing, as Airflow's sensors
+        mean it.
     :raises InvalidIdentityError: an id, a name or a version cannot be one; names its position.
     :raises ValueError: ``wait_until`` or ``not_found_retries`` cannot be one.
     """
@@ -106,17 +112,25 @@ class Gate:
         allow_read_only: bool = False,
         not_found_retries: int = 2,
         fail_fast: bool = False,
+        silent_fail: bool = False,
     ) -> None:
         if not isinstance(not_found_retries, int) or not_found_retries < 0:
             raise ValueError(f"not_found_retries must be a number of looks, not {not_found_retries!r}")
         self._wait_until: WaitUntil = wait_until_value(wait_until)
         self._allow_read_only = allow_read_only
         self._retries = not_found_retries
-        self._fail_fast = fail_fast
-        *_, self._field = identity
-        ids = _listed_ids(identity[self._field], self._field)
+        *_, field = identity
+        ids = _listed(identity[field], field)
         self.is_list = ids is not None
-        wanted = _wanted(hook_class, identity, self._field, ids, version)
+        self._gathers_errors = self.is_list and not fail_fast and not silent_fail
+        versions = None if ids is None else _listed_versions(version)
+        self.stored: dict[str, Any] = {
+            **identity,
+            field: identity[field] if ids is None else ids,
+            "version": version if versions is None else versions,
+        }
+        """What was given, as a trigger can store it: plain lists, whatever sequences or texts they were."""
+        wanted = _wanted(hook_class, identity, field, ids, version if versions is None else versions)
         # One that stands in the list twice is watched once.
         self._watched = {
             key: Watched(hook_class.describe(one), one, number, not_found_retries)
@@ -124,6 +138,7 @@ class Gate:
         }
         self._order = [_key(one, number) for one, number in wanted] if self.is_list else []
         self._unsettled = dict(self._watched)
+        self._failed = 0
 
     # --- looking ---
 
@@ -154,14 +169,8 @@ class Gate:
         :raises AwsCallError: calls failed; ``transient`` where another look may succeed. Also, and from
             :attr:`is_open`, whatever fails the gate.
         """
-        unsettled = self.unsettled
-        if len(unsettled) == 1:
-            answers: Iterable[Answer] = [answer_to(hook, unsettled[0])]
-        else:
-            with ThreadPoolExecutor(int(positive("threads"))) as threads:
-                answers = list(threads.map(lambda watched: answer_to(hook, watched), unsettled))
         passing: list[AwsCallError] = []
-        for watched, answer in zip(unsettled, answers, strict=True):
+        for watched, answer in _answers(hook, self.unsettled):
             if isinstance(answer, AwsCallError) and answer.transient:
                 passing.append(answer)
             else:
@@ -182,9 +191,11 @@ class Gate:
         try:
             watched.open = self._opens(watched, answer)
         except (VersionFailedError, VersionDeletedError, ResourceMissingError) as error:
-            if self._fail_fast or not self.is_list:
+            if not self._gathers_errors:
                 raise
-            watched.error = error
+            # A copy has no traceback and no cause, whose frames would be kept, ten thousand of them maybe.
+            watched.error = copy(error)
+            self._failed += 1
         if watched.settled:
             self._unsettled.pop(_key(watched.identity, watched.version), None)
 
@@ -219,9 +230,8 @@ class Gate:
         """How many more looks AWS may answer that there is no such thing."""
         return min((watched.retries_left for watched in self._unsettled.values()), default=self._retries)
 
-    @property
-    def result(self) -> Any:
-        """The entry of the one, or the entries of the list in the order given."""
+    def plain(self) -> Any:
+        """Give the entry of the one, or the entries of the list in the order given."""
         if self.is_list:
             return [self._watched[key].entry for key in self._order]
         (only,) = self._watched.values()
@@ -234,26 +244,20 @@ class Gate:
         return self._progress()
 
     def _progress(self) -> str:
-        unsettled = list(self._unsettled.values())
-        failed = sum(1 for watched in self._watched.values() if watched.error)
-        told = [f"{len(self._watched) - len(unsettled) - failed} of {len(self._watched)} {self._wait_until}"]
+        unsettled = self.unsettled
+        opened = self.size - len(unsettled) - self._failed
+        told = [f"{opened} of {self.size} {self._wait_until}"]
         statuses = Counter(watched.seen.status for watched in unsettled if watched.seen)
         told += [f"{count} {status}" for status, count in sorted(statuses.items())]
         missing = sum(1 for watched in unsettled if watched.missing)
         unseen = len(unsettled) - sum(statuses.values()) - missing
         told += [
             f"{count} {words}"
-            for count, words in ((missing, "missing"), (unseen, "not seen yet"), (failed, "failed"))
+            for count, words in ((missing, "missing"), (unseen, "not seen yet"), (self._failed, "failed"))
             if count
         ]
-        busy = [
-            (watched.seen.changed_at, str(watched))
-            for watched in unsettled
-            if watched.seen and watched.seen.phase is Phase.BUSY and watched.seen.changed_at
-        ]
-        if busy:
-            since, oldest = min(busy)
-            told.append(f"busy longest, since {since:%Y-%m-%d %H:%M:%S %Z}: {oldest}")
+        if oldest := _busy_longest(unsettled):
+            told.append(f"busy longest, since {oldest[0]:%Y-%m-%d %H:%M:%S %Z}: {oldest[1]}")
         return "; ".join(told)
 
 
@@ -265,13 +269,35 @@ def answer_to(hook: ImageVersionHook, watched: Watched) -> Answer:
         return error
 
 
+def _answers(hook: ImageVersionHook, watched: Sequence[Watched]) -> Iterator[tuple[Watched, Answer]]:
+    """Look at each, a few at a time; where the caller stops drawing, what has not begun is not asked."""
+    if len(watched) <= 1:
+        yield from ((one, answer_to(hook, one)) for one in watched)
+        return
+    with ThreadPoolExecutor(whole("threads"), thread_name_prefix="imgver-poke") as threads:
+        try:
+            yield from zip(watched, threads.map(partial(answer_to, hook), watched), strict=True)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _busy_longest(unsettled: Iterable[Watched]) -> tuple[datetime, Watched] | None:
+    busy = [
+        (watched.seen.changed_at, watched)
+        for watched in unsettled
+        if watched.seen and watched.seen.phase is Phase.BUSY and watched.seen.changed_at
+    ]
+    return min(busy, key=itemgetter(0), default=None)
+
+
 def _key(identity: Mapping[str, str], version: int | None) -> tuple[Any, ...]:
     return (*identity.values(), version)
 
 
-def _listed_ids(value: Any, field: str) -> list[Any] | None:
-    """Return the ids where a list was given, also as the text of one; None where one id was."""
-    if isinstance(value, str):
+def _listed(value: Any, field: str) -> list[Any] | None:
+    """Return the items where a list was given, also as the text of one; None where one text was."""
+    # "None" could name a SageMaker image, and is far more often what a template makes of nothing.
+    if isinstance(value, str) and value != "None":
         if not value.lstrip().startswith("["):
             return None
         try:
@@ -280,7 +306,7 @@ def _listed_ids(value: Any, field: str) -> list[Any] | None:
             raise InvalidIdentityError(
                 f"{field} looks like a list and cannot be read as one: {value[:80]!r}"
             ) from None
-    if value is None:
+    if value is None or isinstance(value, str):
         raise InvalidIdentityError(f"{field} is None; the XCom or template that it comes from was empty")
     if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
         raise InvalidIdentityError(f"{field} must be an id or a list of ids, not {value!r}")
@@ -297,7 +323,7 @@ def _wanted(
     """Pair each identity with the version wanted of it, all checked before any request."""
     if ids is None:
         return [(hook_class.check(identity), version_number(version))]
-    versions = list(version) if isinstance(version, list | tuple) else [version] * len(ids)
+    versions = version if isinstance(version, list) else [version] * len(ids)
     if len(versions) != len(ids):
         raise InvalidIdentityError(
             f"version is a list of {len(versions)}, and {field} one of {len(ids)}; "
@@ -310,6 +336,15 @@ def _wanted(
         except InvalidIdentityError as error:
             raise InvalidIdentityError(f"at position {position} of the list: {error}") from None
     return wanted
+
+
+def _listed_versions(version: Any) -> list[Any] | None:
+    """Return the versions where a list was given; None where one was, or none."""
+    if isinstance(version, str):
+        return _listed(version, "version") if version.lstrip().startswith("[") else None
+    if isinstance(version, bytes | Mapping) or not isinstance(version, Iterable):
+        return None
+    return list(version)
 
 
 def _together(errors: list[Exception], of: int) -> Exception:

@@ -72,8 +72,9 @@ class ImageVersionHook(AwsGenericHook[Any]):
         settings = settings.merge(given).merge(Config(retries=retries))
         client: Any = super().get_client_type(region_name, settings, deferrable)
         budget = budget_of(self.client_key(), self.operation, positive(self.budget_option))
-        # Before each sending, because a repeated attempt counts at AWS too.
-        client.meta.events.register_first(f"before-send.{self.service}.{self.operation}", budget.draw)
+        # For each attempt, because a repeated one counts at AWS too; and before it is signed, because AWS
+        # refuses a signature that has waited for its turn for five minutes.
+        client.meta.events.register_first(f"request-created.{self.service}.{self.operation}", budget.draw)
         return client
 
     def client_key(self) -> str:

@@ -21,3 +21,15 @@ def positive(option: str) -> float:
     if not 0 < number < float("inf"):
         raise ValueError(f"[{SECTION}] {option} must be a number above 0, not {value!r}")
     return number
+
+
+def whole(option: str) -> int:
+    """
+    Read an option that must be a whole number of 1 or more.
+
+    :raises ValueError: it is not; names the option and the value.
+    """
+    number = positive(option)
+    if number != int(number):
+        raise ValueError(f"[{SECTION}] {option} must be a whole number of 1 or more, not {number:g}")
+    return int(number)

@@ -100,7 +100,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         gate = self._gate = self._new_gate(context)
         if gate.first is None:
             self.log.info("Open: the list of ids is empty, and there is nothing to wait for.")
-            return gate.result
+            return gate.plain()
         self.link_class.persist(
             context=context, operator=self, **self.hook.whereabouts(gate.first), **gate.first
         )
@@ -122,7 +122,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             self.log.warning("%s This may pass; looking again at the next poke.", error)
             return PokeReturnValue(is_done=False)
         self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", self.wait_until, gate)
-        return PokeReturnValue(is_done=opened, xcom_value=gate.result if opened else None)
+        return PokeReturnValue(is_done=opened, xcom_value=gate.plain() if opened else None)
 
     def _new_gate(self, context: Context) -> Gate:
         # A rescheduled sensor is a new object at each look; only Airflow's count of them is left.
@@ -134,6 +134,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             wait_until=self.wait_until,
             not_found_retries=max(0, self.not_found_retries - spent),
             fail_fast=self.fail_fast,
+            silent_fail=self.silent_fail,
             **self._rule(),
         )
 
@@ -152,9 +153,8 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
                 return first.xcom_value
         return self.defer(
             trigger=self.trigger_class(
-                **self._identity(),
+                **gate.stored,
                 **self._rule(),
-                version=self.version,
                 wait_until=self.wait_until,
                 not_found_retries=gate.retries_left,
                 fail_fast=self.fail_fast,

@@ -92,15 +92,20 @@ class ImageVersionTrigger(BaseTrigger):
         fields = (*self.identity_fields, *self.waiting_fields)
         return f"{cls.__module__}.{cls.__qualname__}", {field: getattr(self, field) for field in fields}
 
+    def identity(self) -> dict[str, Any]:
+        """Return the fields that say what is watched."""
+        return {field: getattr(self, field) for field in self.identity_fields}
+
     def gate(self, **rule: Any) -> Gate:
         """Return the gate that these arguments describe."""
         return Gate(
             self.hook_class,
-            {field: getattr(self, field) for field in self.identity_fields},
+            self.identity(),
             version=self.version,
             wait_until=self.wait_until,
             not_found_retries=self.not_found_retries,
             fail_fast=self.fail_fast,
+            silent_fail=self.silent_fail,
             **rule,
         )
 

@@ -8,6 +8,7 @@ resolved to, its name included, so that an edited connection, or another team's,
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,13 +24,20 @@ SECONDS_A_CONNECTION_IS_REMEMBERED = 10.0
 class Loan:
     """A poller that is lent, or still being built, and how many hold it."""
 
-    __slots__ = ("_here", "_holders", "_key", "_poller")
+    __slots__ = ("_here", "_holders", "_key", "_poller", "_retired_at")
 
     def __init__(self, here: _Loop, key: str, poller: asyncio.Future[Poller]) -> None:
         self._here = here
         self._key = key
         self._poller = poller
         self._holders = 0
+        self._retired_at: float | None = None
+
+    def retire(self) -> float:
+        """Take its credentials for expired; tells, in the loop's time, when the first of its holders did."""
+        if self._retired_at is None:
+            self._retired_at = asyncio.get_running_loop().time()
+        return self._retired_at
 
     async def hold(self) -> Poller:
         """Wait until the poller is built; give back what was held, whatever comes of it."""
@@ -59,7 +67,18 @@ class _Loop:
 
     def __init__(self) -> None:
         self.loans: dict[str, Loan] = {}
-        self.keys: dict[str, tuple[float, asyncio.Future[str]]] = {}
+        # A future only until it is done: it would keep its loop alive.
+        self.keys: dict[str, tuple[float, str | asyncio.Future[str]]] = {}
+
+    def settle(self, asked: str, begun: float, key: asyncio.Future[str]) -> None:
+        """Remember what a connection resolved to, or forget that it did not."""
+        failed = key.cancelled() or key.exception() is not None
+        if self.keys.get(asked) != (begun, key):
+            return
+        if failed:
+            del self.keys[asked]
+        else:
+            self.keys[asked] = (begun, key.result())
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
@@ -75,7 +94,7 @@ async def borrow(hook: ImageVersionHook, *, instead_of: Loan | None = None) -> t
     :return: the poller, and the loan to give back.
     """
     here = _loops.setdefault(asyncio.get_running_loop(), _Loop())
-    key = await _key(here, hook, fresh=instead_of is not None)
+    key = await _key(here, hook, since=instead_of.retire() if instead_of else float("-inf"))
     loan = here.loans.get(key)
     if loan is None or loan is instead_of:
         # Airflow answers a trigger's questions only in the thread that asgiref keeps for them.
@@ -83,20 +102,23 @@ async def borrow(hook: ImageVersionHook, *, instead_of: Loan | None = None) -> t
     return await loan.hold(), loan
 
 
-async def _key(here: _Loop, hook: ImageVersionHook, *, fresh: bool) -> str:
-    """Resolve the connection, once for all who ask within seconds, and digest it."""
+async def _key(here: _Loop, hook: ImageVersionHook, *, since: float) -> str:
+    """
+    Resolve the connection, once for all who ask within seconds, and digest it.
+
+    :param since: an answer that was asked for before will not do.
+    """
     asked = repr((hook.service, hook.aws_conn_id, hook._region_name, hook._verify, _options(hook)))
     now = asyncio.get_running_loop().time()
-    known = here.keys.get(asked)
-    if fresh or known is None or known[0] < now or (known[1].done() and known[1].exception()):
-        for old in [name for name, (until, _) in here.keys.items() if until < now]:
-            del here.keys[old]
-        known = (
-            now + SECONDS_A_CONNECTION_IS_REMEMBERED,
-            asyncio.ensure_future(sync_to_async(hook.client_key)()),
-        )
-        here.keys[asked] = known
-    return await asyncio.shield(known[1])
+    oldest = now - SECONDS_A_CONNECTION_IS_REMEMBERED
+    for old in [name for name, (begun, _) in here.keys.items() if begun < oldest]:
+        del here.keys[old]
+    begun, key = here.keys.get(asked, (since, None))
+    if key is None or begun < since:
+        key = asyncio.ensure_future(sync_to_async(hook.client_key)())
+        here.keys[asked] = (now, key)
+        key.add_done_callback(partial(here.settle, asked, now))
+    return key if isinstance(key, str) else await asyncio.shield(key)
 
 
 def _options(hook: ImageVersionHook) -> Any:

@@ -1,8 +1,8 @@
 """
 Looks at many versions in turn, from a few threads, for all the waits of a process.
 
-Whatever is due longest is looked at first. So where the budget of requests cannot keep up, every version is
-looked at equally often, and only the pauses grow. Waits on the same version share a look.
+Whatever is due longest is looked at first. So where the budget of requests cannot keep up, every pause grows
+by as much, and versions that are to be looked at equally often are. Waits on the same version share a look.
 """
 
 from __future__ import annotations
@@ -12,19 +12,24 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
+from threading import Thread
 from typing import Any
 
 from airflow_imgver.defaults import SECTION
 from airflow_imgver.gate import Answer, Watched, answer_to
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.settings import positive
+from airflow_imgver.hooks.settings import positive, whole
 
 log = logging.getLogger(__name__)
 
 # A look that is later than this share of its interval is late enough to ask why.
 LATE = 0.25
+# Waits that share their looks are never due in quite the same moment.
+ON_TIME = 0.1
+# To ask why takes a walk over all that is waited for.
+SECONDS_BETWEEN_QUESTIONS = 10.0
 
 
 class Interest:
@@ -33,19 +38,38 @@ class Interest:
 
     :param watched: the version.
     :param inbox: where answers go.
-    :param since: when the wait began, in the loop's time: no older answer will do.
+    :param since: the first moment, in the loop's time, at which a look can serve this wait.
     :param interval: seconds between two looks, where the budget allows.
+
+    ``turn`` is when the wait wants its next look, and ``due`` when that has to be asked for: later, where
+    another wait's answer is younger than the interval. Both are infinite until the wait plans a look.
     """
 
-    __slots__ = ("due", "inbox", "interval", "since", "target", "watched")
+    __slots__ = ("due", "inbox", "interval", "since", "target", "turn", "watched")
 
     def __init__(self, watched: Watched, inbox: Inbox, since: float, interval: float) -> None:
         self.watched = watched
         self.inbox = inbox
         self.since = since
         self.interval = interval
-        self.due = float("inf")
+        self.due = self.turn = float("inf")
         self.target: _Target | None = None
+
+    @property
+    def waits_for_its_turn(self) -> bool:
+        """Whether the answer that has come was to another wait's look, and its own is still planned."""
+        return self.turn < float("inf")
+
+    def take(self, answer: Answer, asked: float) -> None:
+        """Take in the answer to a look that began at ``asked``, in the loop's time."""
+        # What was asked before a wait began may be older than what it waits for.
+        if asked < self.since:
+            return
+        if asked >= self.turn - self.interval * ON_TIME:
+            self.due = self.turn = float("inf")
+        elif not isinstance(answer, Exception):
+            self.due = max(self.turn, asked + self.interval)
+        self.inbox.put(self, answer)
 
 
 class Inbox:
@@ -100,14 +124,15 @@ class Poller:
 
     def __init__(self, hook: ImageVersionHook) -> None:
         self._hook = hook
-        threads = int(positive("threads"))
+        self._per_second = positive(hook.budget_option)
+        threads = whole("threads")
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"imgver-{hook.service}")
         self._free = threads
         self._targets: dict[tuple[Any, ...], _Target] = {}
         self._heap: list[tuple[float, int, _Target]] = []
         self._order = count()
         self._timer: asyncio.TimerHandle | None = None
-        self._told_late = False
+        self._ask_why_late = float("-inf")
         self._closed = False
 
     # --- what a wait asks ---
@@ -115,7 +140,7 @@ class Poller:
     def look_after(self, interest: Interest, pause: float) -> None:
         """Look at a version, for a wait, when ``pause`` seconds have gone by; answers go to its inbox."""
         loop = asyncio.get_running_loop()
-        interest.due = loop.time() + pause
+        interest.due = interest.turn = loop.time() + pause
         key = _key(interest.watched)
         target = self._targets.get(key)
         if target is None:
@@ -141,16 +166,24 @@ class Poller:
                 del self._targets[target.key]
 
     def close(self) -> None:
-        """Let looks under way end, then close the connections and the threads, without waiting for it."""
+        """Let looks under way end, then close the threads and the connections, without waiting for it."""
         self._closed = True
         if self._timer:
             self._timer.cancel()
-        self._threads.submit(self._hook.conn.close)
-        self._threads.shutdown(wait=False)
+        # A thread of its own: a look that ends after the client was closed would open a connection again.
+        Thread(target=self._end, name=f"imgver-{self._hook.service}-closing").start()
+
+    def _end(self) -> None:
+        self._threads.shutdown(wait=True)
+        self._hook.conn.close()
 
     # --- looking in turn ---
 
     def _schedule(self, target: _Target, due: float) -> None:
+        # What was planned anew, or forgotten, leaves an entry behind, which may be due in days.
+        if len(self._heap) > 2 * len(self._targets) + 100:
+            self._heap = [entry for entry in self._heap if entry[0] == entry[2].due]
+            heapify(self._heap)
         target.due = due
         heappush(self._heap, (due, next(self._order), target))
 
@@ -181,9 +214,15 @@ class Poller:
         target.due = float("inf")
         target.in_flight = True
         target.asked = loop.time()
-        if not self._told_late:
+        if target.asked >= self._ask_why_late:
             self._tell_if_late(target, late)
-        look = loop.run_in_executor(self._threads, answer_to, self._hook, target.interests[0].watched)
+        look: asyncio.Future[Answer]
+        try:
+            look = loop.run_in_executor(self._threads, answer_to, self._hook, target.interests[0].watched)
+        except RuntimeError as error:
+            # The system gives no thread; the waits must hear of it, or would wait for ever.
+            look = loop.create_future()
+            look.set_result(error)
         look.add_done_callback(partial(self._deliver, target))
 
     def _deliver(self, target: _Target, look: asyncio.Future[Answer]) -> None:
@@ -191,13 +230,10 @@ class Poller:
         target.in_flight = False
         if look.cancelled() or self._closed:
             return
-        answer = look.exception() or look.result()
+        answer: Answer = look.exception() or look.result()  # type: ignore[assignment]
         due = float("inf")
         for interest in target.interests:
-            # What was asked before a wait began may be older than what it waits for.
-            if interest.since <= target.asked:
-                interest.due = float("inf")
-                interest.inbox.put(interest, answer)  # type: ignore[arg-type]
+            interest.take(answer, target.asked)
             due = min(due, interest.due)
         loop = look.get_loop()
         if due < float("inf"):
@@ -208,12 +244,12 @@ class Poller:
         """Say once that there are more waits than the budget allows to be looked at in time."""
         if late <= max(1.0, target.interests[0].interval * LATE):
             return
+        self._ask_why_late = target.asked + SECONDS_BETWEEN_QUESTIONS
         intervals = [target.interests[0].interval for target in self._targets.values()]
         wanted = sum(1 / max(interval, 0.001) for interval in intervals)
-        allowed = positive(self._hook.budget_option)
-        if wanted <= allowed:
+        if wanted <= self._per_second:
             return
-        self._told_late = True
+        self._ask_why_late = float("inf")
         log.warning(
             "%d versions are waited for, which asks for %.1f requests a second, and [%s] %s allows %g: "
             "each is looked at about every %.0f s instead of every %.0f s",
@@ -221,8 +257,8 @@ class Poller:
             wanted,
             SECTION,
             self._hook.budget_option,
-            allowed,
-            len(intervals) / allowed,
+            self._per_second,
+            len(intervals) / self._per_second,
             len(intervals) / wanted,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sized
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from airflow_imgver.exceptions import AwsCallError, TriggerFailedError
 from airflow_imgver.gate import GATE_ERRORS, Answer, Gate
 from airflow_imgver.triggers.clients import Loan, borrow
 from airflow_imgver.triggers.poller import Inbox, Interest, Poller
-from airflow_imgver.triggers.schedule import Schedule
+from airflow_imgver.triggers.schedule import SOONEST_FIRST_LOOK, Schedule
 
 if TYPE_CHECKING:
     from airflow_imgver.triggers.base import ImageVersionTrigger
@@ -21,7 +22,8 @@ SECONDS_BETWEEN_LOG_LINES = 60.0
 # A gate on many ids changes with every answer; a line for each would drown the log.
 SECONDS_BETWEEN_CHANGES_OF_MANY = 10.0
 # Some milliseconds' work; a gate on ten thousand ids must not hold up the loop.
-LOOKS_PLANNED_A_TURN = 500
+IDS_A_TURN = 500
+PASSING_ERRORS_A_LOG_LINE = 100
 
 
 class Wait:
@@ -38,6 +40,7 @@ class Wait:
         "_passing",
         "_poller",
         "_renewed",
+        "_silenced",
         "_since",
         "_told",
         "_told_at",
@@ -51,8 +54,11 @@ class Wait:
         self._poller: Poller | None = None
         self._loan: Loan | None = None
         self._renewed = False
-        self._since = asyncio.get_running_loop().time()
+        # No sooner than the first look of its own would be, though others may look before.
+        soonest = min(SOONEST_FIRST_LOOK, trigger.poke_interval)
+        self._since = asyncio.get_running_loop().time() + soonest
         self._passing = 0
+        self._silenced = 0
         self._told = ""
         self._told_at = float("-inf")
 
@@ -61,7 +67,7 @@ class Wait:
         try:
             # Ten thousand gates that start together must not all do so between two turns of the loop.
             await asyncio.sleep(random.uniform(0.0, min(1.0, self._trigger.poke_interval)))
-            return await self._outcome(self._trigger.gate())
+            return await self._outcome(await self._gate())
         except GATE_ERRORS as error:
             return _error_event(error)
         except Exception as error:
@@ -70,6 +76,12 @@ class Wait:
             return _error_event(TriggerFailedError(f"{type(error).__name__}: {error}"))
         finally:
             self._end()
+
+    async def _gate(self) -> Gate:
+        """Read the arguments; what takes long, of many ids, not on the loop."""
+        *_, ids = self._trigger.identity().values()
+        many = isinstance(ids, Sized) and len(ids) > IDS_A_TURN
+        return await asyncio.to_thread(self._trigger.gate) if many else self._trigger.gate()
 
     async def _outcome(self, gate: Gate) -> dict[str, Any]:
         setup = self._new_schedule()
@@ -85,7 +97,8 @@ class Wait:
                 # Of the connection, a role that cannot be assumed say, or of credentials that expired.
                 await self._start_over(setup, error)
             self._tell(gate)
-        return {"status": "open", "entry": gate.result}
+        many = gate.size > IDS_A_TURN
+        return {"status": "open", "entry": await asyncio.to_thread(gate.plain) if many else gate.plain()}
 
     # --- looks ---
 
@@ -101,7 +114,7 @@ class Wait:
             interest = Interest(watched, self._inbox, self._since, self._trigger.poke_interval)
             schedule = self._interests[interest] = self._new_schedule()
             self._poller.look_after(interest, schedule.first())
-            if number % LOOKS_PLANNED_A_TURN == 0:
+            if number % IDS_A_TURN == 0:
                 await asyncio.sleep(0)
 
     def _take(self, gate: Gate, interest: Interest, answer: Answer) -> None:
@@ -109,28 +122,37 @@ class Wait:
         schedule = self._interests.get(interest)
         if schedule is None or self._poller is None:
             return  # It was on its way when the credentials expired.
+        if isinstance(answer, AwsCallError) and answer.expired:
+            raise answer
+        # Another wait's look: it may open the gate, and counts for neither retries nor backoff.
+        early = interest.waits_for_its_turn
+        if early and isinstance(answer, Exception):
+            return
         if isinstance(answer, AwsCallError) and answer.transient:
             self._poller.look_after(interest, self._pause_after(schedule, answer, gate))
             return
-        if isinstance(answer, AwsCallError) and answer.expired:
-            raise answer
         self._renewed = False
+        self._judge(gate, interest, answer)
+        if interest.watched.settled:
+            self._poller.forget(interest)
+            del self._interests[interest]
+        elif not early:
+            self._poller.look_after(interest, schedule.after_look())
+
+    def _judge(self, gate: Gate, interest: Interest, answer: Answer) -> None:
         try:
             gate.judge(interest.watched, answer)
         except GATE_ERRORS as error:
             if not self._trigger.silent_fail:
                 raise
-            self._trigger.log.error("%s Waiting on, because silent_fail is set.", error)
-        if interest.watched.settled:
-            self._poller.forget(interest)
-            del self._interests[interest]
-        else:
-            self._poller.look_after(interest, schedule.after_look())
+            self._silenced += 1
+            if not gate.is_list or self._silenced % PASSING_ERRORS_A_LOG_LINE == 1:
+                self._trigger.log.error("%s Waiting on, because silent_fail is set.", error)
 
     def _pause_after(self, schedule: Schedule, error: AwsCallError, gate: Gate) -> float:
         self._passing += 1
         pause = schedule.after_error()
-        if not gate.is_list or self._passing == 1 or self._passing % 100 == 0:
+        if not gate.is_list or self._passing % PASSING_ERRORS_A_LOG_LINE == 1:
             self._trigger.log.warning(
                 "%s This may pass (%d so far, %d in a row); looking again in %.0f s.",
                 error,
@@ -189,7 +211,7 @@ class Wait:
 
     def _tell(self, gate: Gate) -> None:
         """Log what is waited for when it changes, and else once a minute."""
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if gate.is_list and now - self._told_at < SECONDS_BETWEEN_CHANGES_OF_MANY:
             return
         seen = str(gate)
