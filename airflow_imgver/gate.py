@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from ast import literal_eval
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from copy import copy
 from datetime import datetime
 from functools import partial
@@ -170,11 +171,13 @@ class Gate:
             :attr:`is_open`, whatever fails the gate.
         """
         passing: list[AwsCallError] = []
-        for watched, answer in _answers(hook, self.unsettled):
-            if isinstance(answer, AwsCallError) and answer.transient:
-                passing.append(answer)
-            else:
-                self.judge(watched, answer)
+        # Closed at once where a failure ends the looking, not when the garbage is collected.
+        with closing(_answers(hook, self.unsettled)) as answers:
+            for watched, answer in answers:
+                if isinstance(answer, AwsCallError) and answer.transient:
+                    passing.append(answer)
+                else:
+                    self.judge(watched, answer)
         if self.is_open:
             return True
         if passing:
@@ -266,10 +269,20 @@ def answer_to(hook: ImageVersionHook, watched: Watched) -> Answer:
     try:
         return hook.observe(watched.identity, watched.version)
     except GATE_ERRORS as error:
+        _let_go_of_frames(error)
         return error
 
 
-def _answers(hook: ImageVersionHook, watched: Sequence[Watched]) -> Iterator[tuple[Watched, Answer]]:
+def _let_go_of_frames(error: BaseException | None) -> None:
+    """Cut the tracebacks off: botocore's frames stand in circles, and keep connections open with them."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _answers(
+    hook: ImageVersionHook, watched: Sequence[Watched]
+) -> Generator[tuple[Watched, Answer], None, None]:
     """Look at each, a few at a time; where the caller stops drawing, what has not begun is not asked."""
     if len(watched) <= 1:
         yield from ((one, answer_to(hook, one)) for one in watched)

@@ -184,6 +184,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
         try:
             yield
         except (ClientError, BotoCoreError, ResponseParserError) as error:
-            # A traceback prints the cause too.
-            cause = None if quotes_a_credential(error) else error
-            raise call_error(error, self.operation, about) from cause
+            # A traceback prints the cause too; and a name for it would stand in a circle with its frames.
+            raise call_error(error, self.operation, about) from (
+                None if quotes_a_credential(error) else error
+            )

@@ -130,7 +130,8 @@ class _Selector(selectors.DefaultSelector):
     loop: FastLoop
 
     def select(self, timeout: float | None = None) -> Any:
-        if ready := super().select(0):
+        ready = super().select(0)
+        if ready or timeout == 0:
             return ready
         if self.loop.in_threads:
             return super().select(0.05)
