@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_imgver.defaults import DEFAULTS
+
 _SERVICES = {"AWS HealthImaging": "healthimaging", "Amazon SageMaker AI images": "sagemaker_image"}
+
+
+_OPTIONS = {
+    "healthimaging_requests_per_second": (
+        "How many ListImageSetVersions requests a second each process may send for one connection and "
+        "region; AWS's own quota is 25 for the whole account."
+    ),
+    "sagemaker_requests_per_second": (
+        "How many ListImageVersions requests a second each process may send for one connection and region."
+    ),
+    "threads": "How many threads call AWS for all waits on one connection, region and service of a process.",
+    "connect_timeout": "Seconds to wait for a connection to AWS.",
+    "read_timeout": "Seconds to wait for AWS to answer.",
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -29,6 +45,12 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         **{room: _modules(room) for room in ("hooks", "operators", "sensors", "triggers")},
+        "config": {
+            "imgver": {
+                "description": "Settings of the gates, lists and reports on AWS image versions.",
+                "options": {name: _option(name, told) for name, told in _OPTIONS.items()},
+            }
+        },
         "extra-links": [
             "airflow_imgver.links.healthimaging.HealthImagingImageSetLink",
             "airflow_imgver.links.sagemaker_image.SageMakerImageLink",
@@ -41,3 +63,14 @@ def _modules(room: str) -> list[dict[str, Any]]:
         {"integration-name": service, "python-modules": [f"airflow_imgver.{room}.{module}"]}
         for service, module in _SERVICES.items()
     ]
+
+
+def _option(name: str, description: str) -> dict[str, Any]:
+    default = DEFAULTS[name]
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": "integer" if isinstance(default, int) else "float",
+        "example": None,
+        "default": str(default),
+    }

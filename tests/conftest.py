@@ -32,6 +32,9 @@ def _scratch_airflow_home() -> Path:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # The embedded AWS has no quota; what the budget does is tested where it is set.
+        "AIRFLOW__IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": "100000",
+        "AIRFLOW__IMGVER__SAGEMAKER_REQUESTS_PER_SECOND": "100000",
         "AWS_CONFIG_FILE": str(home / "no-aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(home / "no-aws-credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",

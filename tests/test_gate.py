@@ -46,13 +46,13 @@ def image_gate(**rule: Any) -> Gate:
 def test_a_gate_tells_what_it_last_saw() -> None:
     gate, hook = image_set_gate(), HealthImagingHook()
     assert str(gate) == f"{OF}: no version listed yet"
-    assert gate.entry is None
+    assert gate.plain() is None
     gate.look(hook)
     assert str(gate) == f"{OF}: AWS says that it does not exist"
     load_image_set(image_set_entry(4))
     assert gate.look(hook)
     assert str(gate) == f"{OF}: version 4 is UPDATED (ACTIVE)"
-    assert gate.entry == as_plain(image_set_entry(4))
+    assert gate.plain() == as_plain(image_set_entry(4))
 
 
 def test_a_gate_on_a_version_that_is_not_listed_yet_waits_for_it() -> None:

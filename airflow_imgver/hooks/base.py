@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
+from hashlib import sha256
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
@@ -13,14 +15,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from airflow_imgver.exceptions import InvalidIdentityError
+from airflow_imgver.hooks.budget import budget_of
 from airflow_imgver.hooks.errors import call_error, quotes_a_credential
 from airflow_imgver.hooks.listing import Versions
+from airflow_imgver.hooks.settings import positive
 from airflow_imgver.versions import Entry, Survey, VersionStatus, one_line, survey
 
-CONNECT_TIMEOUT = 5
-READ_TIMEOUT = 20
 # botocore's default mode and attempts changed with 1.44.0, and a pinned older one brings the old ones back.
-RETRIES = {"mode": "standard", "total_max_attempts": 3}
+RETRY_MODE = "standard"
 
 _told: set[tuple[str, str]] = set()
 
@@ -29,8 +31,9 @@ class ImageVersionHook(AwsGenericHook[Any]):
     """
     A thin wrapper around one list call and its paginator, for a service whose images have versions.
 
-    The client is built with a connect timeout of 5 s, a read timeout of 20 s and three attempts in botocore's
-    ``standard`` mode, where the connection or ``config`` does not say otherwise.
+    The client is built with the ``[imgver]`` options' timeouts (connect 5 s, read 20 s) and three attempts in
+    botocore's ``standard`` mode, where the connection or ``config`` does not say otherwise. Each request of
+    the list call waits for its turn in the process's budget of requests a second.
 
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
     :param region_name: the AWS region; None takes the connection's or boto3's.
@@ -44,6 +47,9 @@ class ImageVersionHook(AwsGenericHook[Any]):
     result_key: ClassVar[str]
     wire_token: ClassVar[str]
     largest_page: ClassVar[int]
+    budget_option: ClassVar[str]
+    attempts = 3
+    """How often a request is tried; a wait, which looks again anyway, tries once."""
     request_names: ClassVar[Mapping[str, str]]
     """Each field of an identity, and its name in the API's request."""
     identity_rules: ClassVar[Mapping[str, tuple[str, str]]]
@@ -58,13 +64,25 @@ class ImageVersionHook(AwsGenericHook[Any]):
     ) -> Any:
         """Build the boto3 client, as the base class does, with this package's settings underneath."""
         given = config or self.config
+        retries: Any = {"mode": RETRY_MODE, **(getattr(given, "retries", None) or {})}
         # A user's max_attempts and our total_max_attempts would contradict each other.
-        retries: Any = (
-            {"mode": RETRIES["mode"], **user} if (user := getattr(given, "retries", None)) else RETRIES
-        )
-        settings = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT)
+        if "max_attempts" not in retries:
+            retries.setdefault("total_max_attempts", self.attempts)
+        settings = Config(connect_timeout=positive("connect_timeout"), read_timeout=positive("read_timeout"))
         settings = settings.merge(given).merge(Config(retries=retries))
-        return super().get_client_type(region_name, settings, deferrable)
+        client: Any = super().get_client_type(region_name, settings, deferrable)
+        budget = budget_of(self.client_key(), self.operation, positive(self.budget_option))
+        # For each attempt, because a repeated one counts at AWS too; and before it is signed, because AWS
+        # refuses a signature that has waited for its turn for five minutes.
+        client.meta.events.register_first(f"request-created.{self.service}.{self.operation}", budget.draw)
+        return client
+
+    def client_key(self) -> str:
+        """Resolve the connection, and digest all that decides who a client is and where it goes."""
+        resolved = self.conn_config
+        told: dict[str, Any] = {field.name: getattr(resolved, field.name) for field in fields(resolved)}
+        told["botocore_config"] = getattr(resolved.botocore_config, "_user_provided_options", None)
+        return sha256(repr((self.service, sorted(told.items()))).encode()).hexdigest()
 
     @classmethod
     def check(cls, identity: Mapping[str, Any]) -> dict[str, str]:
@@ -166,6 +184,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
         try:
             yield
         except (ClientError, BotoCoreError, ResponseParserError) as error:
-            # A traceback prints the cause too.
-            cause = None if quotes_a_credential(error) else error
-            raise call_error(error, self.operation, about) from cause
+            # A traceback prints the cause too; and a name for it would stand in a circle with its frames.
+            raise call_error(error, self.operation, about) from (
+                None if quotes_a_credential(error) else error
+            )

@@ -38,6 +38,7 @@ class HealthImagingHook(ImageVersionHook):
     result_key = "imageSetPropertiesList"
     wire_token = "nextToken"  # noqa: S105  # a field's name
     largest_page = 50
+    budget_option = "healthimaging_requests_per_second"
     request_names: ClassVar = {"datastore_id": "datastoreId", "image_set_id": "imageSetId"}
     identity_rules: ClassVar = {"datastore_id": _ID, "image_set_id": _ID}
 

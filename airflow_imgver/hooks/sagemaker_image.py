@@ -37,6 +37,7 @@ class SageMakerImageHook(ImageVersionHook):
     result_key = "ImageVersions"
     wire_token = "NextToken"  # noqa: S105  # a field's name
     largest_page = 100
+    budget_option = "sagemaker_requests_per_second"
     request_names: ClassVar = {"image_name": "ImageName"}
     identity_rules: ClassVar = {
         "image_name": (

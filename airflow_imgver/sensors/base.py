@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, PokeReturn
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_imgver.exceptions import AwsCallError, TriggerFailedError, UnexpectedEventError
-from airflow_imgver.gate import GATE_ERRORS, Gate
+from airflow_imgver.gate import GATE_ERRORS, Gate, names_a_list
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.triggers.base import ImageVersionTrigger
 
@@ -23,6 +23,8 @@ HookT = TypeVar("HookT", bound=ImageVersionHook)
 
 # The trigger times out by itself, and says what it last saw; Airflow's timeout is for one that is gone.
 AIRFLOW_TIMEOUT_GRACE = timedelta(minutes=1)
+# About a second of HealthImaging's budget.
+LOOKED_AT_BY_THE_WORKER = 20
 
 
 class ImageVersionSensor(AwsBaseSensor[HookT]):
@@ -33,12 +35,14 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
     until ``timeout``; a permanent one fails the task at once.
 
     :param version: the version to watch: a number, digits, or a SageMaker ``ImageVersionArn``. None watches
-        the latest, whichever that is at each look.
+        the latest, whichever that is at each look. With a list of ids, one for all or a list as long.
     :param wait_until: ``ready``: open when the version can be used, fail when it failed or was deleted.
         ``settled``: open when nothing is going on any more, whatever came of it. ``deleted``: open when it is
         gone.
     :param not_found_retries: how many polls in a row AWS may answer that there is no such thing before the
         gate fails; a new image set can take a moment to show.
+    :param fail_fast: with a list of ids, fail at the first that fails; else when all are settled, with one
+        error that names each.
     :param deferrable: wait in the triggerer instead of in a worker; the default is Airflow's
         ``[operators] default_deferrable``.
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
@@ -57,6 +61,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         version: int | str | None = None,
         wait_until: str = "ready",
         not_found_retries: int = 2,
+        fail_fast: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -64,6 +69,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         self.version = version
         self.wait_until = wait_until
         self.not_found_retries = not_found_retries
+        self.fail_fast = fail_fast
         self.deferrable = deferrable
         self._gate: Gate | None = None
 
@@ -72,6 +78,10 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
     def _identity(self) -> dict[str, Any]:
         """Return the fields that say what is watched."""
         return {field: getattr(self, field) for field in self.trigger_class.identity_fields}
+
+    def _names_a_list(self) -> bool:
+        *_, field = self.trigger_class.identity_fields
+        return names_a_list(getattr(self, field), field)
 
     def _rule(self) -> dict[str, Any]:
         """Return what a service adds to the rule, for the gate and for the trigger."""
@@ -84,7 +94,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         Wait, here or in the triggerer.
 
         :return: the version's entry with AWS's names and times as ISO 8601 text, or None where a gate on
-            ``deleted`` found nothing at all.
+            ``deleted`` found nothing at all; for a list of ids a list, in the order given.
         :raises InvalidIdentityError: an id, a name or the version cannot be one; before any request.
         :raises VersionFailedError: the version failed; with AWS's own reason.
         :raises VersionDeletedError: the version was deleted where the gate waits for it to be ready.
@@ -92,7 +102,10 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         :raises AwsCallError: a call failed and repeating it cannot help.
         """
         gate = self._gate = self._new_gate(context)
-        self._persist_link(context)
+        if gate.first is None:
+            self.log.info("Open: the list of ids is empty, and there is nothing to wait for.")
+            return gate.plain()
+        self._persist_link(context, gate.first)
         if self.deferrable:
             return self._wait_in_triggerer(context, gate)
         try:
@@ -115,7 +128,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             self.log.warning("%s This may pass; looking again at the next poke.", error)
             return PokeReturnValue(is_done=False)
         self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", self.wait_until, gate)
-        return PokeReturnValue(is_done=opened, xcom_value=gate.entry if opened else None)
+        return PokeReturnValue(is_done=opened, xcom_value=gate.plain() if opened else None)
 
     def _look(self, gate: Gate) -> bool:
         try:
@@ -127,8 +140,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         del self.hook
         return gate.look(self.hook)
 
-    def _persist_link(self, context: Context) -> None:
-        identity = self._identity()
+    def _persist_link(self, context: Context, identity: Mapping[str, str]) -> None:
         try:
             whereabouts = self.hook.whereabouts(identity)
         except AwsCallError as error:
@@ -147,14 +159,17 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             version=self.version,
             wait_until=self.wait_until,
             not_found_retries=max(0, retries - spent) if spent else retries,
+            fail_fast=self.fail_fast,
+            silent_fail=self.silent_fail,
             **self._rule(),
         )
 
     def _wait_in_triggerer(self, context: Context, gate: Gate) -> Any:
         deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)
-        # The first look is the worker's: what is settled needs no triggerer, and what is wrong fails here.
+        # The first look is the worker's: what is settled needs no triggerer, and what is wrong fails here. Of
+        # many it would keep the worker for minutes, and ask twice.
         try:
-            first = self.poke(context)
+            first = self.poke(context) if gate.size <= LOOKED_AT_BY_THE_WORKER else PokeReturnValue(False)
         except Exception as error:
             if not self.silent_fail:
                 self._end(error)
@@ -164,11 +179,11 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
                 return first.xcom_value
         return self.defer(
             trigger=self.trigger_class(
-                **self._identity(),
+                **gate.stored,
                 **self._rule(),
-                version=self.version,
                 wait_until=self.wait_until,
                 not_found_retries=gate.retries_left,
+                fail_fast=self.fail_fast,
                 poke_interval=self.poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
@@ -190,7 +205,9 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         :raises UnexpectedEventError: there is no event, or not one of this package's.
         """
         match event:
-            case {"status": "open", "entry": Mapping() | None as entry}:
+            case {"status": "open", "entry": list() as entries} if self._names_a_list():
+                return entries
+            case {"status": "open", "entry": Mapping() | None as entry} if not self._names_a_list():
                 return entry
             case {"status": "timeout", "message": str(message)}:
                 raise AirflowSensorTimeout(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -24,7 +25,7 @@ class HealthImagingImageSetVersionSensor(ImageVersionSensor[HealthImagingHook]):
         https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_ListImageSetVersions.html
 
     :param datastore_id: the data store, 32 digits and lower-case letters.
-    :param image_set_id: the image set, likewise.
+    :param image_set_id: the image set, likewise, or a list of them.
     :param allow_read_only: open on an image set that is the source of a running copy, and may be read
         (COPYING_WITH_READ_ONLY_ACCESS).
     """
@@ -36,7 +37,12 @@ class HealthImagingImageSetVersionSensor(ImageVersionSensor[HealthImagingHook]):
     template_fields = aws_template_fields("datastore_id", "image_set_id", "version")
 
     def __init__(
-        self, *, datastore_id: str, image_set_id: str, allow_read_only: bool = False, **kwargs: Any
+        self,
+        *,
+        datastore_id: str,
+        image_set_id: str | Sequence[str],
+        allow_read_only: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.datastore_id = datastore_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
@@ -24,7 +25,8 @@ class SageMakerImageVersionSensor(ImageVersionSensor[SageMakerImageHook]):
     .. seealso::
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListImageVersions.html
 
-    :param image_name: the image, 1 to 63 letters and digits, with single hyphens or dots between them.
+    :param image_name: the image, 1 to 63 letters and digits, with single hyphens or dots between them; or a
+        list of them.
     """
 
     aws_hook_class = SageMakerImageHook
@@ -33,6 +35,6 @@ class SageMakerImageVersionSensor(ImageVersionSensor[SageMakerImageHook]):
     operator_extra_links = (SageMakerImageLink(),)
     template_fields = aws_template_fields("image_name", "version")
 
-    def __init__(self, *, image_name: str, **kwargs: Any) -> None:
+    def __init__(self, *, image_name: str | Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.image_name = image_name

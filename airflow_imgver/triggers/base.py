@@ -1,23 +1,15 @@
-"""The waiting half of a gate: what both services' triggers share."""
+"""The waiting half of a gate, as Airflow stores and runs it: what both services' triggers share."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_imgver.exceptions import AwsCallError, TriggerFailedError
-from airflow_imgver.gate import GATE_ERRORS, Gate
+from airflow_imgver.gate import Gate
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.shared import SharedClient, lease
-from airflow_imgver.triggers.schedule import Schedule
-
-SECONDS_BETWEEN_LOG_LINES = 60.0
+from airflow_imgver.triggers.wait import Wait
 
 
 class ImageVersionTrigger(BaseTrigger):
@@ -26,12 +18,13 @@ class ImageVersionTrigger(BaseTrigger):
 
     The keyword arguments are stored in Airflow's database: they hold all that is needed to go on elsewhere,
     and a later release still reads those of an earlier one. One event is sent:
-    ``{"status": "open", "entry": {...}}``, ``{"status": "error", "error": <class>, "message": ...}`` or
-    ``{"status": "timeout", "message": ...}``.
+    ``{"status": "open", "entry": {...}}``, where ``entry`` is a list for a list of ids,
+    ``{"status": "error", "error": <class>, "message": ...}`` or ``{"status": "timeout", "message": ...}``.
 
     :param version: the version to watch; None for the latest.
     :param wait_until: ``ready``, ``settled`` or ``deleted``.
     :param not_found_retries: how many polls in a row AWS may answer that there is no such thing.
+    :param fail_fast: with a list of ids, fail at the first that fails.
     :param poke_interval: seconds between two looks.
     :param exponential_backoff: double the pause with each look, as poke mode does.
     :param max_wait: the longest pause in seconds under ``exponential_backoff``.
@@ -49,6 +42,7 @@ class ImageVersionTrigger(BaseTrigger):
         "version",
         "wait_until",
         "not_found_retries",
+        "fail_fast",
         "poke_interval",
         "exponential_backoff",
         "max_wait",
@@ -66,6 +60,7 @@ class ImageVersionTrigger(BaseTrigger):
         version: Any = None,
         wait_until: str = "ready",
         not_found_retries: int = 2,
+        fail_fast: bool = False,
         poke_interval: float = 60.0,
         exponential_backoff: bool = False,
         max_wait: float | None = None,
@@ -80,6 +75,7 @@ class ImageVersionTrigger(BaseTrigger):
         self.version = version
         self.wait_until = wait_until
         self.not_found_retries = not_found_retries
+        self.fail_fast = fail_fast
         self.poke_interval = poke_interval
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
@@ -96,14 +92,20 @@ class ImageVersionTrigger(BaseTrigger):
         fields = (*self.identity_fields, *self.waiting_fields)
         return f"{cls.__module__}.{cls.__qualname__}", {field: getattr(self, field) for field in fields}
 
+    def identity(self) -> dict[str, Any]:
+        """Return the fields that say what is watched."""
+        return {field: getattr(self, field) for field in self.identity_fields}
+
     def gate(self, **rule: Any) -> Gate:
         """Return the gate that these arguments describe."""
         return Gate(
             self.hook_class,
-            {field: getattr(self, field) for field in self.identity_fields},
+            self.identity(),
             version=self.version,
             wait_until=self.wait_until,
             not_found_retries=self.not_found_retries,
+            fail_fast=self.fail_fast,
+            silent_fail=self.silent_fail,
             **rule,
         )
 
@@ -118,105 +120,4 @@ class ImageVersionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event."""
-        async with _Wait(self) as wait:
-            yield TriggerEvent(await wait.event())
-
-
-class _Wait:
-    """One run of a trigger; nothing in it is needed to go on after a restart."""
-
-    def __init__(self, trigger: ImageVersionTrigger) -> None:
-        self._trigger = trigger
-        self._log = trigger.log
-        self._schedule = Schedule(
-            trigger.poke_interval,
-            exponential_backoff=trigger.exponential_backoff,
-            max_wait=trigger.max_wait,
-        )
-        self._leases = AsyncExitStack()
-        self._client: SharedClient | None = None
-        self._stale: SharedClient | None = None
-        self._renewed = False
-        self._told = ""
-        self._told_at = 0.0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._leases.aclose()
-
-    async def event(self) -> dict[str, Any]:
-        try:
-            return await self._outcome(self._trigger.gate())
-        except GATE_ERRORS as error:
-            return _error_event(error)
-        except Exception as error:  # noqa: BLE001
-            # Left to Airflow it would be an AirflowException in the task, and soft_fail would make it a skip.
-            self._log.exception("The trigger failed")
-            return _error_event(TriggerFailedError(f"{type(error).__name__}: {error}"))
-
-    async def _outcome(self, gate: Gate) -> dict[str, Any]:
-        pause = self._schedule.first()
-        while await self._sleep(pause):
-            try:
-                if await self._look(gate):
-                    return {"status": "open", "entry": gate.entry}
-                pause = self._schedule.after_look()
-            except AwsCallError as error:
-                pause = await self._pause_after(error)
-        return {"status": "timeout", "message": f"The gate timed out. Last seen: {gate}"}
-
-    async def _look(self, gate: Gate) -> bool:
-        if self._client is None:
-            shared = lease(self._trigger.hook(), stale=self._stale)
-            self._client = await self._leases.enter_async_context(shared)
-        try:
-            opened = await self._client.call(gate.look, self._client.hook)
-        except GATE_ERRORS as error:
-            if not self._trigger.silent_fail or self._may_pass(error):
-                raise
-            self._log.error("%s Waiting on, because silent_fail is set.", error)
-            opened = False
-        self._stale, self._renewed = None, False
-        if not opened:
-            self._tell(gate)
-        return opened
-
-    def _may_pass(self, error: Exception) -> bool:
-        """Tell whether waiting, or signing in again, may mend an error."""
-        return isinstance(error, AwsCallError) and (error.transient or (error.expired and not self._renewed))
-
-    async def _pause_after(self, error: AwsCallError) -> float:
-        """Say how long to wait out an error that may pass; raise one that will not."""
-        if error.expired and not self._renewed:
-            self._log.info("%s Resolving the connection again.", error)
-            await self._leases.aclose()
-            self._client, self._stale, self._renewed = None, self._client, True
-            return 0.0
-        if not error.transient:
-            raise error
-        pause = self._schedule.after_error()
-        self._log.warning(
-            "%s This may pass (%d in a row); looking again in %.0f s.", error, self._schedule.errors, pause
-        )
-        return pause
-
-    def _tell(self, gate: Gate) -> None:
-        """Log what is waited for when it changes, and else once a minute."""
-        seen, now = str(gate), time.monotonic()
-        if seen != self._told or now - self._told_at >= SECONDS_BETWEEN_LOG_LINES:
-            self._told, self._told_at = seen, now
-            self._log.info("Waiting until %s: %s", self._trigger.wait_until, seen)
-
-    async def _sleep(self, pause: float) -> bool:
-        """Sleep, but not beyond the deadline; False when that has come."""
-        left = float("inf")
-        if self._trigger.deadline is not None:
-            left = datetime.fromisoformat(self._trigger.deadline).timestamp() - time.time()
-        await asyncio.sleep(max(0.0, min(pause, left)))
-        return pause < left
-
-
-def _error_event(error: Exception) -> dict[str, Any]:
-    return {"status": "error", "error": type(error).__name__, "message": str(error)}
+        yield TriggerEvent(await Wait(self).event())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow_imgver.gate import Gate
@@ -14,7 +15,7 @@ class HealthImagingImageSetVersionTrigger(ImageVersionTrigger):
     Looks at an image set's version until the gate opens; further arguments are the base class's.
 
     :param datastore_id: the data store, 32 digits and lower-case letters.
-    :param image_set_id: the image set, likewise.
+    :param image_set_id: the image set, likewise, or a list of them.
     :param allow_read_only: take the source of a running copy, which may be read, for ready.
     """
 
@@ -23,7 +24,12 @@ class HealthImagingImageSetVersionTrigger(ImageVersionTrigger):
     waiting_fields = (*ImageVersionTrigger.waiting_fields, "allow_read_only")
 
     def __init__(
-        self, *, datastore_id: str, image_set_id: str, allow_read_only: bool = False, **kwargs: Any
+        self,
+        *,
+        datastore_id: str,
+        image_set_id: str | Sequence[str],
+        allow_read_only: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.datastore_id = datastore_id

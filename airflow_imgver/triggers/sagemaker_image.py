@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
@@ -12,12 +13,13 @@ class SageMakerImageVersionTrigger(ImageVersionTrigger):
     """
     Looks at an image's version until the gate opens; further arguments are the base class's.
 
-    :param image_name: the image, 1 to 63 letters and digits, with single hyphens or dots between them.
+    :param image_name: the image, 1 to 63 letters and digits, with single hyphens or dots between them; or a
+        list of them.
     """
 
     hook_class = SageMakerImageHook
     identity_fields = ("image_name",)
 
-    def __init__(self, *, image_name: str, **kwargs: Any) -> None:
+    def __init__(self, *, image_name: str | Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.image_name = image_name

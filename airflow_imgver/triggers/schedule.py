@@ -18,6 +18,8 @@ class Schedule:
     :param max_wait: the longest pause under ``exponential_backoff``; None for no limit.
     """
 
+    __slots__ = ("_errors", "_exponential_backoff", "_interval", "_looks", "_max_wait")
+
     def __init__(
         self, interval: float, *, exponential_backoff: bool = False, max_wait: float | None = None
     ) -> None:
@@ -30,7 +32,7 @@ class Schedule:
     def first(self) -> float:
         """Choose a moment within the first interval: gates released together must not look together."""
         soonest = min(SOONEST_FIRST_LOOK, self._interval)
-        return random.uniform(soonest, self._interval)
+        return random.uniform(soonest, max(self._interval, 2 * soonest))
 
     def after_look(self) -> float:
         """Return the pause after a look that did not open the gate."""

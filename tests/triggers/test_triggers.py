@@ -188,7 +188,7 @@ def test_passing_trouble_is_waited_out_and_told(aws_connection: str, fault: dict
     inject_fault("medical-imaging", "ListImageSetVersions", times=1, **fault)
     with logged() as log:
         assert event_of(image_set_trigger())["status"] == "open"
-    (told,) = log.about("This may pass (1 in a row)")
+    (told,) = log.about("This may pass (1 so far, 1 in a row)")
     assert f"ListImageSetVersions for image set {IMAGE_SET}" in told
 
 
@@ -198,8 +198,8 @@ def test_passing_trouble_is_counted_in_the_log(aws_connection: str) -> None:
     with logged() as log:
         assert event_of(image_set_trigger())["status"] == "open"
     assert [line.split("(")[1].split(")")[0] for line in log.about("This may pass")] == [
-        "1 in a row",
-        "2 in a row",
+        "1 so far, 1 in a row",
+        "2 so far, 2 in a row",
     ]
 
 
@@ -388,6 +388,7 @@ def test_two_hundred_triggers_build_one_client_and_nothing_of_it_on_the_loop(aws
 
     assert asyncio.run(scenario()) == [["open"]] * 200
     assert len(WatchedHook.building) == 1
-    assert len(WatchedHook.resolving) == 200
+    # They ask within seconds of each other, so one answer is enough for all.
+    assert len(WatchedHook.resolving) == 1
     loop_thread = threading.main_thread()
     assert loop_thread not in {*WatchedHook.building, *WatchedHook.resolving}

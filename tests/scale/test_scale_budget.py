@@ -1,0 +1,245 @@
+"""The request budget: how many requests a second, drawn on by whom, and fair between waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+from support import DATASTORE, connection_json, context_of
+from waits import BUDGET, BUSY, aws, cancelled_at_the_end, event_of, image_sets, listing, refusal, trigger
+
+from airflow_imgver.hooks.budget import BURST_SECONDS, Budget
+from airflow_imgver.hooks.healthimaging import HealthImagingHook
+from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
+from airflow_imgver.operators.healthimaging import HealthImagingListImageSetVersionsOperator
+from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+
+
+def run_for(seconds: float, *waiting: Any) -> None:
+    """Let triggers run for a while, and cancel them."""
+
+    async def run() -> None:
+        with cancelled_at_the_end(*waiting) as tasks:
+            _, pending = await asyncio.wait(tasks, timeout=seconds)
+            assert len(pending) == len(tasks)
+
+    asyncio.run(run())
+
+
+def test_no_second_sees_more_requests_than_rate_and_burst_however_many_waits_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BUDGET, "40")
+    with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
+        run_for(2.6, *(trigger(each) for each in image_sets(80)))
+    assert 40 <= timeline.busiest_second() <= 40 + 40 * BURST_SECONDS
+
+
+def test_with_more_waits_than_the_budget_allows_each_is_looked_at_equally_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BUDGET, "60")
+    with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
+        run_for(4.0, *(trigger(each) for each in image_sets(60)))
+    counted = timeline.counts()
+    assert len(counted) == 60
+    assert max(counted.values()) - min(counted.values()) <= 1
+
+
+def test_one_log_line_says_what_the_interval_has_become_and_which_option_changes_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(BUDGET, "10")
+    caplog.set_level(logging.WARNING, "airflow_imgver.triggers.poller")
+    with aws(monkeypatch, lambda asked: listing(BUSY)):
+        run_for(4.5, *(trigger(each, poke_interval=0.5) for each in image_sets(30)))
+    lines = [r.getMessage() for r in caplog.records if r.name == "airflow_imgver.triggers.poller"]
+    assert "\n".join(lines) == (
+        "30 versions are waited for, which asks for 60.0 requests a second, and "
+        "[imgver] healthimaging_requests_per_second allows 10: "
+        "each is looked at about every 3 s instead of every 0 s"
+    )
+
+
+def test_no_line_blames_the_budget_when_it_is_aws_that_is_slow(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW__IMGVER__THREADS", "1")
+    slow = threading.Event()
+    caplog.set_level(logging.WARNING, "airflow_imgver.triggers.poller")
+
+    def answer(asked: Any) -> Any:
+        slow.wait(0.3)
+        return listing(BUSY)
+
+    with aws(monkeypatch, answer) as timeline:
+        run_for(2.5, *(trigger(each, poke_interval=0.5) for each in image_sets(8)))
+        assert len(timeline.looks) > 4
+        slow.set()
+    assert not [r for r in caplog.records if r.name == "airflow_imgver.triggers.poller"]
+
+
+def test_poking_sensors_list_operators_and_triggers_of_a_process_draw_on_one_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BUDGET, "20")
+    with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
+        operator = HealthImagingListImageSetVersionsOperator(
+            task_id="list", datastore_id=DATASTORE, image_set_id="o" * 32
+        )
+        sensor = HealthImagingImageSetVersionSensor(
+            task_id="poke", datastore_id=DATASTORE, image_set_id=image_sets(5, first=50)
+        )
+        until = time.monotonic() + 2.0
+
+        def listing_again_and_again() -> None:
+            while time.monotonic() < until:
+                operator.hook.list_image_set_versions(DATASTORE, "o" * 32)
+
+        def poking_again_and_again() -> None:
+            while time.monotonic() < until:
+                sensor.poke(context_of())
+
+        others = [threading.Thread(target=each) for each in (listing_again_and_again, poking_again_and_again)]
+        for other in others:
+            other.start()
+        run_for(2.0, *(trigger(each) for each in image_sets(10)))
+        for other in others:
+            other.join()
+    asked = {about for _, about in timeline.looks}
+    assert "o" * 32 in asked
+    assert asked & set(image_sets(5, first=50))
+    assert asked & set(image_sets(10))
+    assert timeline.busiest_second() <= 20 + 20 * BURST_SECONDS
+
+
+def test_two_connections_have_a_budget_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BUDGET, "10")
+    with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection_json(timeline.stub.url, password="another"))
+        run_for(
+            2.0,
+            *(trigger(each) for each in image_sets(10)),
+            *(trigger(each, aws_conn_id="other") for each in image_sets(10, first=10)),
+        )
+    assert 20 <= timeline.busiest_second() <= 2 * (10 + 10 * BURST_SECONDS)
+
+
+def test_a_repeated_attempt_draws_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BUDGET, "2")
+    with aws(monkeypatch, lambda asked: refusal("InternalServerException", status=500)) as timeline:
+        hook = HealthImagingHook()
+        drawn = []
+        hook.conn.meta.events.register(
+            "before-send.medical-imaging.ListImageSetVersions", lambda **_: drawn.append(time.monotonic())
+        )
+        with pytest.raises(Exception, match="InternalServerException"):
+            hook.list_image_set_versions(DATASTORE, "o" * 32)
+        hook.conn.close()
+    assert len(timeline.looks) == 3
+    assert drawn[2] - drawn[0] >= 0.9  # two turns of half a second
+
+
+def test_a_request_waits_for_its_turn_before_it_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BUDGET, "2")
+    with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
+        hook = HealthImagingHook()
+        signed: list[float] = []
+        hook.conn.meta.events.register(
+            "before-sign.medical-imaging", lambda **_: signed.append(time.monotonic())
+        )
+        for _ in range(3):
+            hook.list_image_set_versions(DATASTORE, "o" * 32)
+        hook.conn.close()
+        asked = [moment for moment, _ in timeline.looks]
+    assert all(0 <= arrived - sign < 0.2 for sign, arrived in zip(signed, asked, strict=True))
+    assert asked[2] - asked[0] >= 0.9
+
+
+def test_threads_that_wait_for_their_turn_get_it_in_the_order_of_asking() -> None:
+    budget = Budget(40)
+    drawn = [0] * 8
+    until = time.monotonic() + 2.0
+
+    def draw(number: int) -> None:
+        while time.monotonic() < until:
+            budget.draw()
+            drawn[number] += 1
+
+    threads = [threading.Thread(target=draw, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(drawn) >= 80
+    # Whoever began first took the burst.
+    assert max(drawn) - min(drawn) <= 40 * BURST_SECONDS + 2
+
+
+@pytest.mark.parametrize("per_second", [0.5, 2.0, 25.0, 999.0, 5e6])
+def test_any_rate_is_kept(per_second: float) -> None:
+    budget = Budget(per_second)
+    turns = int(per_second * BURST_SECONDS) + 2 if per_second < 100 else 200
+    begun = time.monotonic()
+    for _ in range(turns):
+        budget.draw()
+    took = time.monotonic() - begun
+    beyond_the_burst = turns - max(1, int(per_second * BURST_SECONDS))
+    assert took >= beyond_the_burst / per_second * 0.9 - 0.005
+    assert took < beyond_the_burst / per_second + 0.5
+
+
+@pytest.mark.parametrize("hook", [HealthImagingHook, SageMakerImageHook])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "twenty", ""])
+def test_a_budget_that_cannot_be_one_is_refused_with_its_name(
+    hook: Any, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json("http://127.0.0.1:9"))
+    monkeypatch.setenv(f"AIRFLOW__IMGVER__{hook.budget_option.upper()}", value)
+    with pytest.raises(ValueError, match=rf"\[imgver\] {hook.budget_option} must be a number above 0, not "):
+        _ = hook().conn
+
+
+@pytest.mark.parametrize("value", ["0", "0.5", "2.5", "-8", "many"])
+def test_a_number_of_threads_that_cannot_be_one_fails_the_gate_with_the_option_s_name(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__IMGVER__THREADS", value)
+    with aws(monkeypatch, lambda asked: listing(BUSY)):
+        event = asyncio.run(event_of(trigger("o" * 32)))
+    assert event["status"] == "error"
+    assert "[imgver] threads must be a" in event["message"]
+    assert value in event["message"]
+
+
+@pytest.mark.parametrize(("option", "most"), [(None, 8), ("3", 3)])
+def test_as_many_looks_are_under_way_at_once_as_there_are_threads(
+    option: str | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if option:
+        monkeypatch.setenv("AIRFLOW__IMGVER__THREADS", option)
+    here: list[int] = []
+    inside = 0
+    lock = threading.Lock()
+    full = threading.Event()
+
+    def answer(asked: Any) -> Any:
+        nonlocal inside
+        with lock:
+            inside += 1
+            here.append(inside)
+        if inside >= most:
+            full.set()
+        full.wait(5)
+        time.sleep(0.05)  # so that one more, were there one, would come in
+        with lock:
+            inside -= 1
+        return listing(BUSY)
+
+    with aws(monkeypatch, answer):
+        run_for(1.0, *(trigger(each) for each in image_sets(20)))
+    assert max(here) == most

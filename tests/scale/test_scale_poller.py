@@ -1,0 +1,95 @@
+"""The poller under stress: waits that come, go and change their plans at random."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from support import (
+    DATASTORE,
+    wait_for,
+)
+from waits import (
+    BUSY,
+    FastLoop,
+    aws,
+    event_of,
+    in_fast_time,
+    listing,
+    own_threads,
+    trigger,
+)
+
+from airflow_imgver.gate import Watched
+from airflow_imgver.hooks.healthimaging import HealthImagingHook
+from airflow_imgver.triggers.poller import Inbox, Interest, Poller
+
+
+class _Stub:
+    """A wait of the poller's, with nothing around it."""
+
+    def __init__(self, about: str, interval: float, inbox: Inbox, since: float) -> None:
+        identity = {"datastore_id": DATASTORE, "image_set_id": about}
+        self.interest = Interest(Watched("it", identity, None, 0), inbox, since, interval)
+
+
+def test_plans_made_anew_again_and_again_do_not_fill_the_heap(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(loop: FastLoop) -> int:
+        with aws(monkeypatch, lambda asked: listing(BUSY)):
+            hook = HealthImagingHook()
+            _ = hook.conn
+            poller = Poller(hook)
+            inbox = Inbox()
+            longest = 0
+            for number in range(20_000):
+                one = _Stub(f"{number % 7:032d}", 60.0, inbox, loop.now).interest
+                poller.look_after(one, 1e6)
+                poller.look_after(one, 1e5)
+                poller.forget(one)
+                longest = max(longest, len(poller._heap))
+            poller.close()
+            return longest
+
+    assert in_fast_time(run) < 1000
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_comes_and_goes_every_wait_that_stays_is_looked_after(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waits begin, end, are cancelled and share at random; none that stays misses its turn."""
+    dice = random.Random(seed)
+    monkeypatch.setenv("AIRFLOW__IMGVER__THREADS", str(dice.choice([1, 2, 8])))
+
+    async def run(loop: FastLoop) -> None:
+        with aws(monkeypatch, lambda asked: listing(BUSY), lambda: loop.now) as timeline:
+            tasks: dict[asyncio.Task[Any], tuple[str, float, float]] = {}
+            for _ in range(150):
+                about, interval = f"{dice.randrange(12):032d}", dice.choice([5.0, 20.0, 60.0])
+                if dice.random() < 0.6 or not tasks:
+                    task = asyncio.ensure_future(event_of(trigger(about, poke_interval=interval)))
+                    tasks[task] = (about, interval, loop.now)
+                else:
+                    gone = dice.choice(list(tasks))
+                    del tasks[gone]
+                    gone.cancel()
+                await asyncio.sleep(dice.choice([0, 0, 0.01, 3.0, 25.0]))
+            settled_at = loop.now
+            await asyncio.sleep(300)
+            for about, interval, begun in tasks.values():
+                moments = [each for each in timeline.of(about) if each >= max(begun, settled_at - 70)]
+                pauses = [
+                    later - earlier
+                    for earlier, later in zip([settled_at, *moments], [*moments, loop.now], strict=True)
+                ]
+                # Never longer than the interval, and the first look within two of them.
+                assert max(pauses) <= 2 * max(interval, 10.0) + 1, (about, interval)
+            for task in tasks:
+                assert not task.done()
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    in_fast_time(run)
+    wait_for(lambda: not own_threads())
