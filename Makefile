@@ -28,14 +28,16 @@ up: $(READY) ## the same embedded AWS under a local Airflow with its UI, until C
 	@$(RUN) demo.up
 
 test: $(READY) $(AWS_CLI_READY) ## the whole test suite
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest --numprocesses=2 --dist=loadfile $(ARGS)
 
 lint: $(READY) ## ruff and mypy strict
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
-bench: $(READY) ## listing and imports beside a bare client loop, as ratios
+bench: $(READY) ## what listing, imports and thousands of waits cost, beside what there is otherwise
+	@$(RUN) pip install --quiet --disable-pip-version-check --editable '.[bench]' \
+	  --constraint constraints/py$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
 	$(RUN) benchmarks
 
 # pip and not a faster installer: it is what users have, it keeps to their own pip.conf (another index, a proxy, a
@@ -83,7 +85,7 @@ constraints: ## remake constraints/ from pyproject.toml, with the newest version
 	  printf '%s\n' \
 	    "# One version of everything that the package and its dev extra need, for Python $$version." \
 	    "# pip install --constraint $$file ...; remade with \`make constraints\`." > $$file.new; \
-	  uv pip compile pyproject.toml --extra dev --python-version $$version --quiet --no-header --no-annotate \
+	  uv pip compile pyproject.toml --extra bench --python-version $$version --quiet --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links >> $$file.new; \
 	  mv $$file.new $$file; echo "$$file: $$(grep -c == $$file) versions"; \
 	done

@@ -102,10 +102,10 @@ def image_set_status(entry: Entry) -> VersionStatus:
     https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_ImageSetProperties.html
 
     :param entry: the entry, with AWS's names.
-    :raises UnexpectedAnswerError: the entry has no ``versionId`` that is a number.
+    :raises UnexpectedAnswerError: ``versionId`` is no number, or a status is no text.
     """
-    state = entry.get("imageSetState")
-    status = entry.get("ImageSetWorkflowStatus")
+    state = _word(entry, "imageSetState")
+    status = _word(entry, "ImageSetWorkflowStatus")
     known = (
         status is None
         or status in _IMAGE_SET_BUSY
@@ -143,9 +143,9 @@ def image_version_status(entry: Entry) -> VersionStatus:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ImageVersion.html
 
     :param entry: the entry, with AWS's names.
-    :raises UnexpectedAnswerError: the entry has no ``Version`` that is a number.
+    :raises UnexpectedAnswerError: ``Version`` is no number, or a status is no text.
     """
-    status = entry.get("ImageVersionStatus") or "without a status"
+    status = _word(entry, "ImageVersionStatus") or "without a status"
     unknown = Phase.FAILED if status.endswith("_FAILED") else Phase.BUSY
     number = entry.get("Version")
     if not isinstance(number, int) or isinstance(number, bool):
@@ -160,6 +160,13 @@ def image_version_status(entry: Entry) -> VersionStatus:
         known=status in _IMAGE_VERSION_PHASES,
         entry=entry,
     )
+
+
+def _word(entry: Entry, name: str) -> str | None:
+    word = entry.get(name)
+    if word is not None and not isinstance(word, str):
+        raise UnexpectedAnswerError(f"AWS listed a version whose {name} is {word!r}, which is no text")
+    return word
 
 
 def _image_set_version(entry: Entry) -> int:

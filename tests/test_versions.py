@@ -438,3 +438,19 @@ def test_one_line_leaves_ordinary_words_alone() -> None:
 def test_a_moment_in_utc_is_read_back_as_it_was() -> None:
     now = datetime.now(UTC)
     assert datetime.fromisoformat(as_plain(now)) == now
+
+
+@pytest.mark.parametrize(
+    ("read", "entry"),
+    [
+        (image_set_status, {"versionId": "1", "imageSetState": 3}),
+        (
+            image_set_status,
+            {"versionId": "1", "imageSetState": "ACTIVE", "ImageSetWorkflowStatus": ["COPIED"]},
+        ),
+        (image_version_status, {"Version": 1, "ImageVersionStatus": True}),
+    ],
+)
+def test_a_status_that_is_no_text_is_an_answer_that_cannot_be_read(read: Any, entry: dict[str, Any]) -> None:
+    with pytest.raises(UnexpectedAnswerError, match="no text"):
+        read(entry)

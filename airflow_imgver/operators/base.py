@@ -127,6 +127,6 @@ def _whole_number(value: int | str | None, name: str) -> int | None:
     if value is None or value == "":
         return None
     try:
-        return int(value)
+        return int(str(value))
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a whole number, not {value!r}") from None
