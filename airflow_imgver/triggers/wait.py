@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LOG_LINES = 60.0
 # A gate on many ids changes with every answer; a line for each would drown the log.
 SECONDS_BETWEEN_CHANGES_OF_MANY = 10.0
+# No look comes sooner than twice that.
+LONGEST_START = SOONEST_FIRST_LOOK / 2
 # Some milliseconds' work; a gate on ten thousand ids must not hold up the loop.
 IDS_A_TURN = 500
 PASSING_ERRORS_A_LOG_LINE = 100
@@ -65,8 +67,8 @@ class Wait:
     async def event(self) -> dict[str, Any]:
         """Wait, and return what the trigger's event says."""
         try:
-            # Ten thousand gates that start together must not all do so between two turns of the loop.
-            await asyncio.sleep(random.uniform(0.0, min(1.0, self._trigger.poke_interval)))
+            # Ten thousand gates that are released together would keep the loop busy for a second.
+            await asyncio.sleep(random.uniform(0.0, min(LONGEST_START, self._trigger.poke_interval / 2)))
             return await self._outcome(await self._gate())
         except GATE_ERRORS as error:
             return _error_event(error)
