@@ -239,9 +239,12 @@ def _epoch(value: Any) -> float:
 # --- speed ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def models_read_once() -> Iterator[None]:
-    """Have botocore read each of its model files once, and not once a client: half of what a client costs."""
+    """Have botocore read each of its model files once, and not once a client: half of what a client costs.
+
+    For one module's tests and no longer, because botocore changes S3's model in place.
+    """
     read = JSONFileLoader.load_file
     with pytest.MonkeyPatch.context() as patched:
         files: dict[str, Any] = {}
