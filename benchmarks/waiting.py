@@ -266,12 +266,12 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
             continue
         judge(f"{service}, 1,000 waits: RSS beside Airflow's own", ours.rss_mb / theirs.rss_mb, 1 / 40, "")
         judge(f"{service}, 1,000 waits: RSS a wait", ours.kb_per_wait, 40, "KB")
-        judge(f"{service}, 1,000 waits: worst stall", 1000 * ours.worst, 50, "ms")
-        judge(f"{service}, 1,000 waits: worst stall without the collector", 1000 * ours.besides, 50, "ms")
+        judge(f"{service}, 1,000 waits, no budget: worst stall", 1000 * ours.worst, 50, "ms")
         judge(f"{service}, 1,000 waits: sockets", ours.sockets, 10, "")
         judge(f"{service}, 1,000 waits: requests a poll", ours.requests_per_poll, 1, "")
     if large := found.get(Run(OURS, 10_000)):
         judge("10,000 waits: RSS added", large.rss_mb, 200, "MB")
+        judge("10,000 waits, no budget: worst stall", 1000 * large.worst, 50, "ms")
     for count in (1_000, 10_000):
         if budgeted := found.get(Run(OURS, count, at_once=False, budget=20.0)):
             what = f"{count:,} waits, default budget"
@@ -283,6 +283,15 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
     return told
 
 
+_NOTE = """
+
+The runs of this package without a budget look at everything at once, to be beside Airflow's own, which has
+neither budget nor jitter. There the stalls that are not the collector's are probably those of eight threads
+which all work, and contend with the loop for the interpreter's lock; that was not measured apart. Fewer than
+one request a poll means that a process did not keep up with its interval.
+"""
+
+
 def write(all_figures: Sequence[Figures]) -> None:
     """Write the table, the verdicts and the chart."""
     rows = [_COLUMNS, ["---"] * len(_COLUMNS), *map(cells, all_figures)]
@@ -291,7 +300,8 @@ def write(all_figures: Sequence[Figures]) -> None:
         "# Waiting\n\nMade by `python -m benchmarks.waiting`: every wait polls every "
         f"{INTERVAL} s, and nothing is ever ready. The budget is lifted but where it is named.\n\n"
         + "\n".join(lines)
-        + "\n\n![RSS and the first round against the number of waits](waiting.png)\n\n"
+        + _NOTE
+        + "\n![RSS and the first round against the number of waits](waiting.png)\n\n"
         + "\n".join(f"- {verdict}" for verdict in verdicts(all_figures))
         + "\n"
     )

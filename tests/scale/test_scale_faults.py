@@ -78,16 +78,16 @@ def test_what_may_pass_is_waited_out(name: str, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", PASSING)
-@pytest.mark.parametrize("wait_until", ["deleted"])
-def test_what_may_pass_never_passes_for_deleted(
-    name: str, wait_until: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_may_pass_never_passes_for_deleted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     left = [PASSING[name]] * 2
 
-    async def run(loop: FastLoop) -> dict[str, Any]:
-        with aws(monkeypatch, lambda asked: left.pop() if left else listing(READY)):
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(event_of(trigger(ONE, poke_interval=10, wait_until=wait_until)), 2000)
+    async def run(loop: FastLoop) -> None:
+        waiting = trigger(ONE, poke_interval=10, wait_until="deleted")
+        with (
+            aws(monkeypatch, lambda asked: left.pop() if left else listing(READY)),
+            pytest.raises(TimeoutError),
+        ):
+            await asyncio.wait_for(event_of(waiting), 2000)
 
     in_fast_time(run)
 

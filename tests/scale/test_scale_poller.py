@@ -55,6 +55,23 @@ def test_plans_made_anew_again_and_again_do_not_fill_the_heap(monkeypatch: pytes
     assert in_fast_time(run) < 1000
 
 
+def test_waits_hear_of_it_when_the_system_gives_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(loop: FastLoop) -> Any:
+        with aws(monkeypatch, lambda asked: listing(BUSY)):
+            hook = HealthImagingHook()
+            _ = hook.conn
+            poller = Poller(hook)
+            inbox = Inbox()
+            # As at the end of the interpreter, and where no thread can be started.
+            poller._threads.shutdown()
+            poller.look_after(_Stub("0" * 32, 60.0, inbox, loop.now).interest, 1.0)
+            ((_, answer),) = await inbox.get(100)
+            poller.close()
+            return answer
+
+    assert isinstance(in_fast_time(run), RuntimeError)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_comes_and_goes_every_wait_that_stays_is_looked_after(
     seed: int, monkeypatch: pytest.MonkeyPatch
