@@ -39,6 +39,7 @@ bench: $(READY) ## what listing, imports and thousands of waits cost, beside wha
 	@$(RUN) pip install --quiet --disable-pip-version-check --editable '.[bench]' \
 	  --constraint constraints/py$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
 	$(RUN) benchmarks
+	$(RUN) benchmarks.waiting
 
 # pip and not a faster installer: it is what users have, it keeps to their own pip.conf (another index, a proxy, a
 # certificate), which the faster ones do not read. With everything pinned it takes about a minute.
@@ -95,5 +96,5 @@ constraints: ## remake constraints/ from pyproject.toml, with the newest version
 	@mv constraints/awscli.txt.new constraints/awscli.txt
 
 clean: ## take away .venv, scratch Airflows, caches and builds
-	rm -rf $(VENV) $(AWS_CLI_VENV) .demo .up build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AWS_CLI_VENV) .venv-bench .demo .up build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -45,6 +45,9 @@ def _isolate(home: str) -> None:
     os.environ |= {
         "AIRFLOW_HOME": home,
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # The budget of requests would be measured in place of the code.
+        "AIRFLOW__IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": "1000000",
+        "AIRFLOW__IMGVER__SAGEMAKER_REQUESTS_PER_SECOND": "1000000",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
         "AWS_CONFIG_FILE": f"{home}/no-aws-config",
         "AWS_SHARED_CREDENTIALS_FILE": f"{home}/no-aws-credentials",
