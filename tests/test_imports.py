@@ -87,3 +87,9 @@ def test_a_sensor_brings_neither_moto_nor_aiobotocore() -> None:
     roots = {name.split(".")[0] for name in modules_after("import airflow_imgver.sensors.healthimaging")}
     assert "airflow" in roots
     assert roots & {"moto", "aiobotocore", "werkzeug"} == set()
+
+
+@pytest.mark.parametrize("module", ["healthimaging", "sagemaker_image"])
+def test_a_trigger_that_airflow_imports_on_its_event_loop_brings_nothing_of_aws(module: str) -> None:
+    loaded = modules_after(f"import airflow_imgver.triggers.{module}")
+    assert not {"boto3", "botocore", "airflow_imgver.hooks.base"} & loaded

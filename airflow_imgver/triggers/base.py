@@ -1,15 +1,24 @@
-"""The waiting half of a gate, as Airflow stores and runs it: what both services' triggers share."""
+"""
+The waiting half of a gate, as Airflow stores and runs it: what both services' triggers share.
+
+Airflow imports a trigger's module on the triggerer's event loop, where AWS's libraries would hold up all
+other triggers for most of a second. So these modules import them when a gate begins to wait, in a thread.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_imgver.gate import Gate
-from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.triggers.wait import Wait
+if TYPE_CHECKING:
+    from airflow_imgver.gate import Gate
+    from airflow_imgver.hooks.base import ImageVersionHook
+
+_imported: set[str] = set()
 
 
 class ImageVersionTrigger(BaseTrigger):
@@ -36,7 +45,7 @@ class ImageVersionTrigger(BaseTrigger):
     :param botocore_config: botocore's client configuration.
     """
 
-    hook_class: ClassVar[type[ImageVersionHook]]
+    hook_path: ClassVar[str]
     identity_fields: ClassVar[tuple[str, ...]]
     waiting_fields: ClassVar[tuple[str, ...]] = (
         "version",
@@ -92,14 +101,22 @@ class ImageVersionTrigger(BaseTrigger):
         fields = (*self.identity_fields, *self.waiting_fields)
         return f"{cls.__module__}.{cls.__qualname__}", {field: getattr(self, field) for field in fields}
 
+    @classmethod
+    def hook_class(cls) -> type[ImageVersionHook]:
+        """Return the service's hook."""
+        module, _, name = cls.hook_path.rpartition(".")
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]  # by its path
+
     def identity(self) -> dict[str, Any]:
         """Return the fields that say what is watched."""
         return {field: getattr(self, field) for field in self.identity_fields}
 
     def gate(self, **rule: Any) -> Gate:
         """Return the gate that these arguments describe."""
+        from airflow_imgver.gate import Gate
+
         return Gate(
-            self.hook_class,
+            self.hook_class(),
             self.identity(),
             version=self.version,
             wait_until=self.wait_until,
@@ -111,7 +128,7 @@ class ImageVersionTrigger(BaseTrigger):
 
     def hook(self) -> ImageVersionHook:
         """Return a hook with this trigger's connection settings."""
-        return self.hook_class(
+        return self.hook_class()(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
@@ -120,4 +137,14 @@ class ImageVersionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event."""
+        if self.hook_path not in _imported:
+            await asyncio.to_thread(_import_what_waits, self)
+            _imported.add(self.hook_path)
+        from airflow_imgver.triggers.wait import Wait
+
         yield TriggerEvent(await Wait(self).event())
+
+
+def _import_what_waits(trigger: ImageVersionTrigger) -> None:
+    import_module("airflow_imgver.triggers.wait")
+    trigger.hook_class()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_imgver.gate import Gate
-from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.triggers.base import ImageVersionTrigger
+
+if TYPE_CHECKING:
+    from airflow_imgver.gate import Gate
 
 
 class HealthImagingImageSetVersionTrigger(ImageVersionTrigger):
@@ -19,7 +20,7 @@ class HealthImagingImageSetVersionTrigger(ImageVersionTrigger):
     :param allow_read_only: take the source of a running copy, which may be read, for ready.
     """
 
-    hook_class = HealthImagingHook
+    hook_path = "airflow_imgver.hooks.healthimaging.HealthImagingHook"
     identity_fields = ("datastore_id", "image_set_id")
     waiting_fields = (*ImageVersionTrigger.waiting_fields, "allow_read_only")
 

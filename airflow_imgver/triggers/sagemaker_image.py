@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
 from airflow_imgver.triggers.base import ImageVersionTrigger
 
 
@@ -17,7 +16,7 @@ class SageMakerImageVersionTrigger(ImageVersionTrigger):
         list of them.
     """
 
-    hook_class = SageMakerImageHook
+    hook_path = "airflow_imgver.hooks.sagemaker_image.SageMakerImageHook"
     identity_fields = ("image_name",)
 
     def __init__(self, *, image_name: str | Sequence[str], **kwargs: Any) -> None:

@@ -32,6 +32,7 @@ from support import (
 )
 
 from airflow_imgver.emulator import inject_fault
+from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.triggers.base import ImageVersionTrigger
 from airflow_imgver.triggers.healthimaging import HealthImagingImageSetVersionTrigger
@@ -209,7 +210,7 @@ def test_a_permanent_refusal_ends_it_at_once(
     aws_connection: str, make: Callable[..., ImageVersionTrigger], code: str
 ) -> None:
     trigger = make()
-    hook = trigger.hook_class
+    hook = trigger.hook_class()
     inject_fault(hook.service, hook.operation, error={"code": code, "message": "no"}, times=None)
     event = event_of(trigger)
     assert (event["status"], event["error"]) == ("error", "AwsCallError")
@@ -371,7 +372,9 @@ class WatchedHook(HealthImagingHook):
 
 
 class WatchedTrigger(HealthImagingImageSetVersionTrigger):
-    hook_class = WatchedHook
+    @classmethod
+    def hook_class(cls) -> type[ImageVersionHook]:
+        return WatchedHook
 
 
 def test_two_hundred_triggers_build_one_client_and_nothing_of_it_on_the_loop(aws_connection: str) -> None:
