@@ -74,7 +74,7 @@ class Versions(Iterator[dict[str, Any]]):
         pass_over = self._pass_over
         while True:
             with self._named_errors():
-                answer = _readable(answers, self._result_key)
+                answer = readable(answers, self._result_key)
             # Known last of all; typed as botocore decodes it, though it is the encoded text that comes.
             self.next_token = cast("str | None", pages.resume_token)
             if answer is None:
@@ -110,7 +110,7 @@ def listed(
     return twin
 
 
-def _readable(answers: Iterator[Mapping[str, Any]], result_key: str) -> Mapping[str, Any] | None:
+def readable(answers: Iterator[Mapping[str, Any]], result_key: str) -> Mapping[str, Any] | None:
     """
     Draw an answer; None after the last.
 
