@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; ends the process with its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_imgver",
-        description="Look at the versions of HealthImaging image sets and SageMaker images, and wait for them.",
+        description="Look at the versions of image sets and images on AWS, and wait for them.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

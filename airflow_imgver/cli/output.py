@@ -150,7 +150,7 @@ def _for_eyes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _write_plain(rows: list[dict[str, str]]) -> None:
-    from tabulate import tabulate
+    from tabulate import tabulate  # type: ignore[import-untyped]  # Airflow's own dependency
 
     if not rows:
         sys.stdout.write("No data found\n")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from botocore.model import OperationModel
+from botocore.model import StructureShape
 from botocore.session import Session
 from botocore.utils import ArgumentGenerator
 from botocore.validate import ParamValidator
@@ -61,12 +61,11 @@ class RequestForm:
             for option, member in self._options.items()
             if (value := getattr(args, option)) is not None
         }
-        operation = self._operation()
-        shapes = operation.input_shape.members
+        shape = self._shape("input")
         for name, value in members.items():
-            if name in shapes and shapes[name].type_name == "timestamp":
+            if name in shape.members and shape.members[name].type_name == "timestamp":
                 members[name] = _time(value, name)
-        self._check(members, operation)
+        self._check(members, shape)
         identity = {field: members.pop(member) for field, member in self._hook_class.request_names.items()}
         paging = {self._hook_class.wire_token, _page_size_member(self._hook_class.wire_token)}
         page = {name: members.pop(name) for name in paging & members.keys()}
@@ -78,27 +77,25 @@ class RequestForm:
 
         :raises UsageError: for a sample of the answer the request is checked too.
         """
-        operation = self._operation()
         if not of_output:
-            return dict(ArgumentGenerator().generate_skeleton(operation.input_shape))
+            return dict(ArgumentGenerator().generate_skeleton(self._shape("input")))
         self.read(args)
-        return dict(ArgumentGenerator(use_member_names=True).generate_skeleton(operation.output_shape))
+        return dict(ArgumentGenerator(use_member_names=True).generate_skeleton(self._shape("output")))
 
-    def _operation(self) -> OperationModel:
-        return (
-            Session().get_service_model(self._hook_class.service).operation_model(self._hook_class.operation)
-        )
+    def _shape(self, of: Literal["input", "output"]) -> StructureShape:
+        service = Session().get_service_model(self._hook_class.service)
+        shape: StructureShape = getattr(service.operation_model(self._hook_class.operation), f"{of}_shape")
+        return shape
 
-    def _check(self, members: Mapping[str, Any], operation: OperationModel) -> None:
-        shape = operation.input_shape
+    def _check(self, members: Mapping[str, Any], shape: StructureShape) -> None:
         options = {member: option for option, member in self._options.items()}
         if missing := [options[name] for name in shape.required_members if name not in members]:
             wanted = ", ".join(f"--{option.replace('_', '-')}" for option in missing)
             raise UsageError(f"{wanted} must be given, as an option or in --cli-input-json")
         if unknown := sorted(set(members) - set(shape.members)):
             raise UsageError(
-                f"--cli-input-json: {', '.join(unknown)} is no member of {operation.name}'s request, "
-                f"which has {', '.join(shape.members)}"
+                f"--cli-input-json: {', '.join(unknown)} is no member of {self._hook_class.operation}'s "
+                f"request, which has {', '.join(shape.members)}"
             )
         report = ParamValidator().validate(members, shape)
         if report.has_errors():

@@ -64,7 +64,7 @@ def command(run: Command) -> Callable[[argparse.Namespace], NoReturn]:
         except KeyboardInterrupt:
             print("Interrupted.", file=sys.stderr)  # noqa: T201
             sys.exit(INTERRUPTED)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a command is the end of the line
             sys.exit(_told(error, debug=args.debug))
         sys.exit(0)
 

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -136,7 +136,7 @@ def _line(words: str) -> None:
 
 class LiveLine(Progress):
     """
-    One line that counts, with what went wrong above it.
+    One line that counts, as many rows as it needs, with what went wrong above it.
 
     :param console: a terminal.
     """
@@ -149,7 +149,7 @@ class LiveLine(Progress):
         self._next_look: float | None = None
         self._spinner = Spinner("dots")
 
-    def __enter__(self) -> LiveLine:
+    def __enter__(self) -> Self:
         """Begin to draw."""
         self._open.enter_context(
             Live(get_renderable=self._drawn, console=self._console, transient=True, refresh_per_second=8)
@@ -172,7 +172,5 @@ class LiveLine(Progress):
         now = time.monotonic()
         elapsed = f"{int(now - self._started) // 60}:{int(now - self._started) % 60:02}"
         left = "" if self._next_look is None else f"next look in {max(0.0, self._next_look - now):.0f} s · "
-        # The clock first: what does not fit the terminal is cut off at the end.
-        words = Text(f"{elapsed} · {left}{self._words}", no_wrap=True, overflow="ellipsis")
-        self._spinner.update(text=words)
+        self._spinner.update(text=Text(f"{elapsed} · {left}{self._words}"))
         return self._spinner
