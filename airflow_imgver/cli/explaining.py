@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any
+from typing import Any, TextIO
 
 from airflow.utils.session import create_session
 
@@ -27,7 +26,7 @@ _RULE = {
 
 
 @command
-def explain(args: argparse.Namespace) -> None:
+def explain(args: argparse.Namespace, out: TextIO) -> None:
     """Explain the gate of a task instance."""
     with create_session() as session:
         task = gate_task(args.dag_id, args.task_id, args.run_id, args.map_index, session)
@@ -44,9 +43,9 @@ def explain(args: argparse.Namespace) -> None:
     }
     told = {label: value for label, value in told.items() if value is not None}
     if args.output == "plain":
-        _write_plain(told)
+        _write_plain(told, out)
     else:
-        write(told, args.output)
+        write(told, args.output, out)
 
 
 def _name(args: argparse.Namespace) -> str:
@@ -95,13 +94,13 @@ def _shown(watched: list[Any]) -> list[Any]:
     return [*shown, f"and {left} more"] if left else shown
 
 
-def _write_plain(told: dict[str, Any]) -> None:
+def _write_plain(told: dict[str, Any], out: TextIO) -> None:
     width = max(map(len, told))
     for label, value in told.items():
         lines = [line for each in value for line in _entry(each)] if isinstance(value, list) else [value]
         for number, line in enumerate(lines):
             name = label.replace("_", " ") if number == 0 else ""
-            sys.stdout.write(f"{name:<{width}}  {line}\n")
+            out.write(f"{name:<{width}}  {line}\n")
 
 
 def _entry(value: Any) -> list[str]:

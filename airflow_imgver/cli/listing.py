@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from airflow_imgver.cli.connection import hook_of
 from airflow_imgver.cli.output import as_json, text_lines, write
@@ -30,21 +30,23 @@ _IMAGE_OPTIONS = {
 
 
 @command
-def list_image_set_versions(args: argparse.Namespace) -> None:
+def list_image_set_versions(args: argparse.Namespace, out: TextIO) -> None:
     """List the versions of a HealthImaging image set."""
-    _list(HealthImagingHook, RequestForm(HealthImagingHook, _IMAGE_SET_OPTIONS), args)
+    _list(HealthImagingHook, RequestForm(HealthImagingHook, _IMAGE_SET_OPTIONS), args, out)
 
 
 @command
-def list_image_versions(args: argparse.Namespace) -> None:
+def list_image_versions(args: argparse.Namespace, out: TextIO) -> None:
     """List the versions of a SageMaker AI image."""
-    _list(SageMakerImageHook, RequestForm(SageMakerImageHook, _IMAGE_OPTIONS), args)
+    _list(SageMakerImageHook, RequestForm(SageMakerImageHook, _IMAGE_OPTIONS), args, out)
 
 
-def _list(hook_class: type[ImageVersionHook], form: RequestForm, args: argparse.Namespace) -> None:
+def _list(
+    hook_class: type[ImageVersionHook], form: RequestForm, args: argparse.Namespace, out: TextIO
+) -> None:
     if args.generate_cli_skeleton is not False:
         sample = form.skeleton(args, of_output=args.generate_cli_skeleton == "output")
-        sys.stdout.write(f"{as_json(as_plain(sample))}\n")
+        out.write(f"{as_json(as_plain(sample))}\n")
         return
     query = Query(args.query) if args.query else None
     request = form.read(args)
@@ -57,7 +59,7 @@ def _list(hook_class: type[ImageVersionHook], form: RequestForm, args: argparse.
     if one_page:
         answer = hook.page(request.identity, {**request.filters, **request.page})
         answer.pop("ResponseMetadata", None)
-        _write(as_plain(answer), query, args)
+        _write(as_plain(answer), query, args, out)
         return
     versions = hook.stream(
         request.identity,
@@ -67,9 +69,9 @@ def _list(hook_class: type[ImageVersionHook], form: RequestForm, args: argparse.
         starting_token=args.starting_token,
     )
     if args.output == "text":
-        _stream_text(versions, hook.result_key, query)
+        _stream_text(versions, hook.result_key, query, out)
     else:
-        _write(_full(versions, hook.result_key), query, args)
+        _write(_full(versions, hook.result_key), query, args, out)
         _tell_of_more(versions, args)
 
 
@@ -93,16 +95,16 @@ def _full(versions: Versions, result_key: str) -> dict[str, Any]:
     return response
 
 
-def _write(response: dict[str, Any], query: Query | None, args: argparse.Namespace) -> None:
-    write(query.search(response) if query else response, args.output, color=args.color)
+def _write(response: dict[str, Any], query: Query | None, args: argparse.Namespace, out: TextIO) -> None:
+    write(query.search(response) if query else response, args.output, out, color=args.color)
 
 
-def _stream_text(versions: Versions, result_key: str, query: Query | None) -> None:
+def _stream_text(versions: Versions, result_key: str, query: Query | None, out: TextIO) -> None:
     """Write each page as it comes; the query sees a page at a time, as with the AWS CLI."""
 
     def tell(part: dict[str, Any]) -> None:
-        sys.stdout.writelines(f"{line}\n" for line in text_lines(query.search(part) if query else part))
-        sys.stdout.flush()
+        out.writelines(f"{line}\n" for line in text_lines(query.search(part) if query else part))
+        out.flush()
 
     for page in versions.pages():
         tell({result_key: as_plain(page)})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -231,15 +229,13 @@ def _sensor_class(task: Any, instance: TaskInstance) -> type[ImageVersionSensor[
 
 def _task(instance: TaskInstance, session: Session) -> tuple[Any, str | None]:
     """Read the task from the Dag's file; where that fails, why, and what is taken instead."""
-    # What a Dag's file prints does not belong into this command's output.
-    with redirect_stdout(sys.stderr):
-        try:
-            return _dag(instance, session).get_task(instance.task_id), None
-        except Exception as error:  # noqa: BLE001  # reading a Dag's file runs its code
-            return None, (
-                "wait_until, allow_read_only and the intervals are taken at their defaults, because the "
-                f"Dag's file cannot be read here: {type(error).__name__}: {error}"
-            )
+    try:
+        return _dag(instance, session).get_task(instance.task_id), None
+    except Exception as error:  # noqa: BLE001  # reading a Dag's file runs its code
+        return None, (
+            "wait_until, allow_read_only and the intervals are taken at their defaults, because the Dag's "
+            f"file cannot be read here: {type(error).__name__}: {error}"
+        )
 
 
 def _dag(instance: TaskInstance, session: Session) -> Any:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from airflow_imgver.versions import one_line
 
@@ -14,23 +13,23 @@ from airflow_imgver.versions import one_line
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
-def write(value: Any, form: str, *, color: str = "auto") -> None:
+def write(value: Any, form: str, out: TextIO, *, color: str = "auto") -> None:
     """
-    Write a response, or what a query made of it, to stdout.
+    Write a response, or what a query made of it.
 
     :param form: ``json``, ``yaml``, ``table``, ``plain`` or ``text``.
     :param color: ``on``, ``off`` or ``auto``; for a table.
     """
     if form == "json":
-        sys.stdout.write(f"{as_json(value)}\n")
+        out.write(f"{as_json(value)}\n")
     elif form == "yaml":
-        sys.stdout.write(_yaml(value))
+        out.write(_yaml(value))
     elif form == "text":
-        sys.stdout.writelines(f"{line}\n" for line in text_lines(value))
+        out.writelines(f"{line}\n" for line in text_lines(value))
     elif form == "plain":
-        _write_plain(_rows(value))
+        _write_plain(_rows(value), out)
     else:
-        _write_table(_for_eyes(_rows(value)), color)
+        _write_table(_for_eyes(_rows(value)), out, color)
 
 
 def as_json(value: Any) -> str:
@@ -149,23 +148,25 @@ def _for_eyes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     ]
 
 
-def _write_plain(rows: list[dict[str, str]]) -> None:
+def _write_plain(rows: list[dict[str, str]], out: TextIO) -> None:
     from tabulate import tabulate  # type: ignore[import-untyped]  # Airflow's own dependency
 
     if not rows:
-        sys.stdout.write("No data found\n")
+        out.write("No data found\n")
         return
     # An id of digits and one "e" is no number to be written shorter.
-    sys.stdout.write(tabulate(_values(rows), headers=list(rows[0]), tablefmt="plain", disable_numparse=True))
-    sys.stdout.write("\n")
+    out.write(tabulate(_values(rows), headers=list(rows[0]), tablefmt="plain", disable_numparse=True))
+    out.write("\n")
 
 
-def _write_table(rows: list[dict[str, str]], color: str) -> None:
-    from airflow.cli.simple_table import AirflowConsole, SimpleTable
+def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
+    from airflow.cli.simple_table import SimpleTable
+    from rich.console import Console
     from rich.text import Text
 
-    forced = {"on": {"force_terminal": True}, "off": {"no_color": True}}.get(color, {})
-    console = AirflowConsole(**forced)
+    forced: dict[str, Any] = {"on": {"force_terminal": True}, "off": {"no_color": True}}.get(color, {})
+    # As wide as Airflow's own tables, where there is no terminal that has a width.
+    console = Console(file=out, width=None if out.isatty() else 200, **forced)
     if not rows:
         console.print("No data found")
         return

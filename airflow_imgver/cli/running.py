@@ -9,8 +9,9 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import wraps
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from airflow.configuration import conf
 from airflow.logging_config import configure_logging
@@ -26,7 +27,7 @@ TIMED_OUT = 124
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
-Command = Callable[[argparse.Namespace], None]
+Command = Callable[[argparse.Namespace, TextIO], None]
 
 
 class UsageError(ValueError):
@@ -49,26 +50,37 @@ _STATUSES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
 
 
 def command(run: Command) -> Callable[[argparse.Namespace], NoReturn]:
-    """Make a command of a function: it ends the process, and its errors are lines on stderr."""
+    """
+    Make a command of a function: it ends the process, and its errors are lines on stderr.
+
+    :param run: takes the options, and the stdout that belongs to what it has to say. All else that prints,
+        Airflow's logs or a Dag's file, prints to stderr.
+    """
 
     @wraps(run)
     def process(args: argparse.Namespace) -> NoReturn:
-        _prepare(debug=args.debug)
-        try:
-            run(args)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # Python flushes stdout once more when it ends, and would complain about the closed pipe.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(PIPE_CLOSED)
-        except KeyboardInterrupt:
-            print("Interrupted.", file=sys.stderr)  # noqa: T201
-            sys.exit(INTERRUPTED)
-        except Exception as error:  # noqa: BLE001  # a command is the end of the line
-            sys.exit(_told(error, debug=args.debug))
-        sys.exit(0)
+        out = sys.stdout
+        with redirect_stdout(sys.stderr):
+            _prepare(debug=args.debug)
+            sys.exit(_status_of(run, args, out))
 
     return process
+
+
+def _status_of(run: Command, args: argparse.Namespace, out: TextIO) -> int:
+    try:
+        run(args, out)
+        out.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more when it ends, and would complain about the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # a command is the end of the line
+        return _told(error, debug=args.debug)
+    return 0
 
 
 def _told(error: Exception, *, debug: bool) -> int:
@@ -85,17 +97,12 @@ def _told(error: Exception, *, debug: bool) -> int:
 
 
 def _prepare(*, debug: bool) -> None:
-    """Choose where connections come from, and where logs go."""
+    """Choose where connections come from, and what is logged."""
     # As `airflow connections get` does: outside a task, only a server process reads the metadata database.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     # What hooks log at INFO, where the credentials come from say, is a task's business.
     conf.set("logging", "logging_level", "WARNING")
     configure_logging()
-    # Airflow's console handler may write to stdout, which belongs to what the command prints.
-    for logger in map(logging.getLogger, ("", "airflow", "airflow.task")):
-        for handler in logger.handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
-                handler.setStream(sys.stderr)
     if debug:
         _debug()
 

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -28,18 +28,18 @@ SECONDS_BETWEEN_SAME_LINES = 60.0
 
 
 @command
-def wait_image_set_version(args: argparse.Namespace) -> None:
+def wait_image_set_version(args: argparse.Namespace, out: TextIO) -> None:
     """Wait for a version of a HealthImaging image set, or of several."""
     identity = {"datastore_id": args.datastore_id, "image_set_id": _one_or_all(args.image_set_id)}
     gate = _gate(HealthImagingHook, identity, args, allow_read_only=args.allow_read_only)
-    _wait(gate, hook_of(HealthImagingHook, args), args)
+    _wait(gate, hook_of(HealthImagingHook, args), args, out)
 
 
 @command
-def wait_image_version(args: argparse.Namespace) -> None:
+def wait_image_version(args: argparse.Namespace, out: TextIO) -> None:
     """Wait for a version of a SageMaker AI image, or of several."""
     gate = _gate(SageMakerImageHook, {"image_name": _one_or_all(args.image_name)}, args)
-    _wait(gate, hook_of(SageMakerImageHook, args), args)
+    _wait(gate, hook_of(SageMakerImageHook, args), args, out)
 
 
 def _gate(
@@ -61,7 +61,7 @@ def _one_or_all(values: list[str] | None) -> Any:
     return values[0] if values and len(values) == 1 else values
 
 
-def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace) -> None:
+def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace, out: TextIO) -> None:
     started = time.monotonic()
     with _progress(args) as progress:
         while not _opens(gate, hook, progress):
@@ -72,7 +72,7 @@ def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace) -> None:
             progress.waiting(f"Waiting until {args.wait_until}: {gate}", pause)
             time.sleep(pause)
     took = time.monotonic() - started
-    sys.stdout.write(f"Open after {took:.0f} s, waited until {args.wait_until}: {gate}\n")
+    out.write(f"Open after {took:.0f} s, waited until {args.wait_until}: {gate}\n")
 
 
 def _opens(gate: Gate, hook: ImageVersionHook, progress: Progress) -> bool:
