@@ -46,17 +46,16 @@ def _list(
 ) -> None:
     if args.generate_cli_skeleton is not False:
         sample = form.skeleton(args, of_output=args.generate_cli_skeleton == "output")
-        out.write(f"{as_json(as_plain(sample))}\n")
+        out.write(f"{as_json(sample)}\n")
         return
     query = Query(args.query) if args.query else None
     request = form.read(args)
-    one_page = args.no_paginate or bool(request.page)
-    if one_page:
+    if args.no_paginate:
         _refuse_paging(args)
     # Before the connection is resolved: a wrong id needs none to be told.
     hook_class.check(request.identity)
     hook = hook_of(hook_class, args)
-    if one_page:
+    if args.no_paginate:
         answer = hook.page(request.identity, {**request.filters, **request.page})
         answer.pop("ResponseMetadata", None)
         _write(as_plain(answer), query, args, out)
@@ -64,9 +63,9 @@ def _list(
     versions = hook.stream(
         request.identity,
         request.filters,
-        page_size=args.page_size,
+        page_size=args.page_size or request.page_size,
         max_items=args.max_items,
-        starting_token=args.starting_token,
+        starting_token=args.starting_token or request.starting_token,
     )
     if args.output == "text":
         _stream_text(versions, hook.result_key, query, out)
@@ -83,8 +82,7 @@ def _refuse_paging(args: argparse.Namespace) -> None:
     ]
     if given:
         raise UsageError(
-            f"{', '.join(given)} cannot stand beside --no-paginate, nor beside a --cli-input-json that names "
-            "a page; either asks for one page as it stands"
+            f"{', '.join(given)} cannot stand beside --no-paginate, which asks for one page as it stands"
         )
 
 
@@ -113,6 +111,6 @@ def _stream_text(versions: Versions, result_key: str, query: Query | None, out: 
 
 
 def _tell_of_more(versions: Versions, args: argparse.Namespace) -> None:
-    """Where the form of the output, or a query, leaves the token out."""
-    if versions.next_token and (args.query or args.output in {"table", "plain"}):
+    """Where the form of the output leaves the token out."""
+    if versions.next_token and args.output in {"table", "plain"}:
         print(f"There are more: --starting-token {versions.next_token}", file=sys.stderr)  # noqa: T201

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TextIO
 
 from airflow_imgver.versions import one_line
@@ -34,7 +35,7 @@ def write(value: Any, form: str, out: TextIO, *, color: str = "auto") -> None:
 
 def as_json(value: Any) -> str:
     """Write JSON as the AWS CLI does: indented by four, letters of all languages as they are."""
-    text = json.dumps(value, indent=4, ensure_ascii=False)
+    text = json.dumps(value, indent=4, ensure_ascii=False, default=datetime.isoformat)
     return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

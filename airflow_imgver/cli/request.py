@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from botocore.model import StructureShape
+from botocore.paginate import TokenEncoder
 from botocore.session import Session
 from botocore.utils import ArgumentGenerator
 from botocore.validate import ParamValidator
@@ -29,12 +30,16 @@ class Request:
 
     :param identity: whose versions, in the hook's words.
     :param filters: what else the API's request says, in its own words.
-    :param page: the API's own paging, which only ``--cli-input-json`` can name; it asks for that one page.
+    :param page: the API's own paging, which only ``--cli-input-json`` can name.
+    :param page_size: what that says of the size of a page.
+    :param starting_token: what it says of where to start, as a resume token.
     """
 
     identity: Mapping[str, Any]
     filters: Mapping[str, Any]
     page: Mapping[str, Any]
+    page_size: int | None
+    starting_token: str | None
 
 
 class RequestForm:
@@ -67,9 +72,15 @@ class RequestForm:
                 members[name] = _time(value, name)
         self._check(members, shape)
         identity = {field: members.pop(member) for field, member in self._hook_class.request_names.items()}
-        paging = {self._hook_class.wire_token, _page_size_member(self._hook_class.wire_token)}
-        page = {name: members.pop(name) for name in paging & members.keys()}
-        return Request(identity, filters=members, page=page)
+        token, size = self._hook_class.wire_token, _page_size_member(self._hook_class.wire_token)
+        page = {name: members.pop(name) for name in {token, size} & members.keys()}
+        return Request(
+            identity,
+            filters=members,
+            page=page,
+            page_size=page.get(size),
+            starting_token=TokenEncoder().encode({token: page[token]}) if token in page else None,
+        )
 
     def skeleton(self, args: argparse.Namespace, *, of_output: bool) -> dict[str, Any]:
         """

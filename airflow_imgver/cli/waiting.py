@@ -67,7 +67,7 @@ def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace, out: Tex
         while not _opens(gate, hook, progress):
             left = started + args.timeout - time.monotonic()
             if left <= 0:
-                raise TimedOutError(f"Timed out after {args.timeout:.0f} s. Last seen: {one_line(str(gate))}")
+                raise TimedOutError(f"Timed out after {args.timeout:g} s. Last seen: {one_line(str(gate))}")
             pause = min(args.interval, left)
             progress.waiting(f"Waiting until {args.wait_until}: {gate}", pause)
             time.sleep(pause)
