@@ -7,7 +7,7 @@ import sys
 from typing import Any, TextIO
 
 from airflow_imgver.cli.connection import hook_of
-from airflow_imgver.cli.output import as_json, text_lines, write
+from airflow_imgver.cli.output import as_json, write, write_lines, write_text
 from airflow_imgver.cli.request import RequestForm
 from airflow_imgver.cli.running import UsageError, command
 from airflow_imgver.hooks.base import ImageVersionHook
@@ -46,7 +46,7 @@ def _list(
 ) -> None:
     if args.generate_cli_skeleton is not False:
         sample = form.skeleton(args, of_output=args.generate_cli_skeleton == "output")
-        out.write(f"{as_json(sample)}\n")
+        write_lines(as_json(sample), out)
         return
     query = Query(args.query) if args.query else None
     request = form.read(args)
@@ -101,7 +101,7 @@ def _stream_text(versions: Versions, result_key: str, query: Query | None, out: 
     """Write each page as it comes; the query sees a page at a time, as with the AWS CLI."""
 
     def tell(part: dict[str, Any]) -> None:
-        out.writelines(f"{line}\n" for line in text_lines(query.search(part) if query else part))
+        write_text(query.search(part) if query else part, out)
         out.flush()
 
     for page in versions.pages():

@@ -22,15 +22,29 @@ def write(value: Any, form: str, out: TextIO, *, color: str = "auto") -> None:
     :param color: ``on``, ``off`` or ``auto``; for a table.
     """
     if form == "json":
-        out.write(f"{as_json(value)}\n")
+        write_lines(as_json(value), out)
     elif form == "yaml":
-        out.write(_yaml(value))
+        write_lines(_yaml(value), out)
     elif form == "text":
-        out.writelines(f"{line}\n" for line in text_lines(value))
+        write_text(value, out)
     elif form == "plain":
         _write_plain(_rows(value), out)
     else:
         _write_table(_for_eyes(_rows(value)), out, color)
+
+
+def write_lines(text: str, out: TextIO) -> None:
+    """
+    Write a text line by line.
+
+    Python does not tell of a pipe that closes in the middle of one long write.
+    """
+    out.writelines(f"{line}\n" for line in text.removesuffix("\n").split("\n"))
+
+
+def write_text(value: Any, out: TextIO) -> None:
+    """Write a response, or a page of one, in the form of ``--output text``."""
+    out.writelines(f"{line}\n" for line in text_lines(value))
 
 
 def as_json(value: Any) -> str:
@@ -156,8 +170,8 @@ def _write_plain(rows: list[dict[str, str]], out: TextIO) -> None:
         out.write("No data found\n")
         return
     # An id of digits and one "e" is no number to be written shorter.
-    out.write(tabulate(_values(rows), headers=list(rows[0]), tablefmt="plain", disable_numparse=True))
-    out.write("\n")
+    told = tabulate(_values(rows), headers=list(rows[0]), tablefmt="plain", disable_numparse=True)
+    write_lines(told, out)
 
 
 def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
@@ -169,7 +183,7 @@ def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
     # As wide as Airflow's own tables, where there is no terminal that has a width.
     console = Console(file=out, width=None if out.isatty() else 200, **forced)
     if not rows:
-        console.print("No data found")
+        out.write("No data found\n")
         return
     table = SimpleTable(show_header=True, header_style="bold")
     for column in rows[0]:
@@ -177,7 +191,10 @@ def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
     for row in _values(rows):
         # As Text, because AWS's words are no markup.
         table.add_row(*map(Text, row))
-    console.print(table)
+    # rich has an exit status of its own for a pipe that closes.
+    with console.capture() as drawn:
+        console.print(table)
+    write_lines(drawn.get(), out)
 
 
 def _values(rows: Iterable[Mapping[str, str]]) -> list[list[str]]:

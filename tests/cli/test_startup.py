@@ -93,15 +93,15 @@ def test_the_definition_imports_nothing_of_the_package_but_itself() -> None:
         env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
     )
 
-    assert set(done.stdout.split()) == {
-        "airflow_imgver",
+    # Airflow's discovery of providers may have imported the package itself.
+    assert set(done.stdout.split()) - {"airflow_imgver"} == {
         "airflow_imgver.cli",
         "airflow_imgver.cli.definition",
     }
 
 
 @needs_provider_commands
-@pytest.mark.parametrize("broken", ["cli/definition.py", "cli/__init__.py", "__init__.py"])
+@pytest.mark.parametrize("broken", ["cli/definition.py", "cli/__init__.py"])
 def test_a_broken_installation_leaves_airflow_whole(run_cold: Run, tmp_path: Path, broken: str) -> None:
     package = tmp_path / "airflow_imgver"
     for module in ("__init__.py", "get_provider_info.py", "defaults.py", "cli/__init__.py"):

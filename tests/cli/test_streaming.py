@@ -116,7 +116,7 @@ def test_the_memory_of_a_text_listing_does_not_grow_with_it(answer: Callable[[As
     assert many - few < 4096
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("form", ["text", "json", "yaml", "plain", "table"])
 def test_a_reader_that_leaves_early_ends_the_listing_without_a_word(
     answer: Callable[[Asked], Answer], form: str
 ) -> None:
