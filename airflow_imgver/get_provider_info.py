@@ -55,6 +55,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_imgver.links.healthimaging.HealthImagingImageSetLink",
             "airflow_imgver.links.sagemaker_image.SageMakerImageLink",
         ],
+        "cli": ["airflow_imgver.cli.definition.get_cli_commands"],
     }
 
 

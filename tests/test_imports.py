@@ -27,7 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "triggers": {"exceptions", "defaults", "versions", "hooks", "gate"},
     "links": set(),
     "sensors": {"exceptions", "versions", "hooks", "gate", "triggers", "links"},
-    "operators": {"exceptions", "versions", "hooks", "links"},
+    "operators": {"exceptions", "versions", "hooks", "links", "query"},
+    "query": {"exceptions", "versions"},
+    "cli": {"exceptions", "versions", "hooks", "gate", "triggers", "sensors", "query"},
+    "__main__": {"cli"},
     "emulator": set(),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -17,7 +17,7 @@ from botocore.parsers import ResponseParserError
 from airflow_imgver.exceptions import InvalidIdentityError
 from airflow_imgver.hooks.budget import budget_of
 from airflow_imgver.hooks.errors import call_error, quotes_a_credential
-from airflow_imgver.hooks.listing import Versions
+from airflow_imgver.hooks.listing import Versions, readable
 from airflow_imgver.hooks.settings import positive
 from airflow_imgver.versions import Entry, Survey, VersionStatus, one_line, survey
 
@@ -142,6 +142,19 @@ class ImageVersionHook(AwsGenericHook[Any]):
             max_items=max_items,
             starting_token=starting_token,
         )
+
+    def page(self, identity: Mapping[str, Any], request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """
+        Ask for one page, and return AWS's answer as it stands, with the API's own page token.
+
+        :param identity: field to value, checked before the request.
+        :param request: further members of the API's request, under its own names.
+        """
+        members = {self.request_names[field]: value for field, value in self.check(identity).items()}
+        with self.named_errors(self.describe(dict(identity))):
+            call = getattr(self.conn, self.paginator)
+            answers = (call(**asked) for asked in [{**members, **(request or {})}])
+            return dict(readable(answers, self.result_key) or {})
 
     def survey(self, identity: Mapping[str, Any], version: int | None = None) -> Survey:
         """Find the latest version and the wanted one, in as few pages as prove them."""

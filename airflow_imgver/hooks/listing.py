@@ -74,7 +74,7 @@ class Versions(Iterator[dict[str, Any]]):
         pass_over = self._pass_over
         while True:
             with self._named_errors():
-                answer = _readable(answers, self._result_key)
+                answer = readable(answers, self._result_key)
             # Where a cut falls between two pages, botocore says so only after the last of them. Typed as it
             # decodes the token, though it is the encoded text that is handed out.
             self.next_token = cast("str | None", pages.resume_token)
@@ -111,7 +111,7 @@ def listed(
     return twin
 
 
-def _readable(answers: Iterator[Mapping[str, Any]], result_key: str) -> Mapping[str, Any] | None:
+def readable(answers: Iterator[Mapping[str, Any]], result_key: str) -> Mapping[str, Any] | None:
     """
     Draw an answer; None after the last.
 

@@ -84,10 +84,10 @@ class SageMakerImageHook(ImageVersionHook):
             such image.
         """
         filters = {
-            "CreationTimeAfter": _moment(creation_time_after, "creation_time_after"),
-            "CreationTimeBefore": _moment(creation_time_before, "creation_time_before"),
-            "LastModifiedTimeAfter": _moment(last_modified_time_after, "last_modified_time_after"),
-            "LastModifiedTimeBefore": _moment(last_modified_time_before, "last_modified_time_before"),
+            "CreationTimeAfter": moment(creation_time_after, "creation_time_after"),
+            "CreationTimeBefore": moment(creation_time_before, "creation_time_before"),
+            "LastModifiedTimeAfter": moment(last_modified_time_after, "last_modified_time_after"),
+            "LastModifiedTimeBefore": moment(last_modified_time_before, "last_modified_time_before"),
             "SortBy": sort_by,
             "SortOrder": sort_order,
         }
@@ -130,8 +130,14 @@ class SageMakerImageHook(ImageVersionHook):
         return image_version_status(entry)
 
 
-def _moment(value: datetime | str | None, name: str) -> datetime | None:
-    """Read a time; boto3 would take a text without an offset for the machine's own time zone."""
+def moment(value: datetime | str | None, name: str) -> datetime | None:
+    """
+    Read a time; boto3 would take a text without an offset for the machine's own time zone.
+
+    :param value: a datetime or an ISO 8601 text, UTC unless it names an offset; None and "" are no time.
+    :param name: what it is called, for the error.
+    :raises ValueError: it is neither.
+    """
     if value is None or value == "":
         return None
     if isinstance(value, str):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import jmespath
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
-from jmespath.exceptions import JMESPathError, ParseError
 
-from airflow_imgver.exceptions import InvalidQueryError
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.listing import Listing
-from airflow_imgver.versions import as_plain, one_line
+from airflow_imgver.query import Query
+from airflow_imgver.versions import as_plain
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -70,7 +68,7 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
         :raises InvalidTokenError: ``starting_token`` is no resume token; before any request.
         :raises AwsCallError: AWS refused or did not answer.
         """
-        query = _Query(self.query) if self.query else None
+        query = Query(self.query) if self.query else None
         identity = self.hook.check({field: getattr(self, field) for field in self.identity_fields})
         self.link_class.persist(context=context, operator=self, **self.hook.whereabouts(identity), **identity)
         listing = self._list(
@@ -93,33 +91,6 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
         if listing.next_token:
             response["NextToken"] = listing.next_token
         return query.search(response)
-
-
-class _Query:
-    """A JMESPath expression, compiled before anything is asked of AWS."""
-
-    def __init__(self, expression: str) -> None:
-        self._expression = expression
-        try:
-            self._compiled = jmespath.compile(expression)
-        except ParseError as error:
-            raise InvalidQueryError(
-                f"query {one_line(expression)!r} is no JMESPath expression: "
-                f"it breaks at position {error.lex_position}, see https://jmespath.org/tutorial.html"
-            ) from error
-        except JMESPathError as error:
-            raise self._unfit(error) from error
-
-    def search(self, response: dict[str, Any]) -> Any:
-        try:
-            return self._compiled.search(response)
-        except JMESPathError as error:
-            raise self._unfit(error) from error
-
-    def _unfit(self, error: JMESPathError) -> InvalidQueryError:
-        return InvalidQueryError(
-            f"query {one_line(self._expression)!r} does not work: {one_line(str(error))}"
-        )
 
 
 def _whole_number(value: int | str | None, name: str) -> int | None:

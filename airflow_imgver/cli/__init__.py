@@ -1,0 +1,3 @@
+"""The commands of ``airflow imgver`` and of ``python -m airflow_imgver``."""
+
+from __future__ import annotations

@@ -1,0 +1,109 @@
+"""``explain``: what the gate of a task instance waits for, and what AWS says now."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, TextIO
+
+from airflow.utils.session import create_session
+
+from airflow_imgver.cli.connection import overridden
+from airflow_imgver.cli.metadata import GateTask, gate_task
+from airflow_imgver.cli.output import write
+from airflow_imgver.cli.running import command
+from airflow_imgver.exceptions import AwsCallError
+from airflow_imgver.gate import GATE_ERRORS
+from airflow_imgver.versions import one_line
+
+# A gate on a thousand ids is no page.
+MOST_SHOWN = 20
+
+_RULE = {
+    "ready": "opens when the version can be used, and fails when it failed or was deleted",
+    "settled": "opens when nothing is going on any more, whatever came of it",
+    "deleted": "opens when it is gone, and fails when deleting it failed",
+}
+
+
+@command
+def explain(args: argparse.Namespace, out: TextIO) -> None:
+    """Explain the gate of a task instance."""
+    with create_session() as session:
+        task = gate_task(args.dag_id, args.task_id, args.run_id, args.map_index, session)
+    overridden(task.hook, args)
+    told = {
+        "task": _name(args),
+        "state": task.state,
+        "waits_for": _waits_for(task),
+        "asks": _asks(task),
+        "gives_up": task.deadline,
+        **_now(task),
+        "next_look": task.next_look,
+        "assumed": task.assumed,
+    }
+    told = {label: value for label, value in told.items() if value is not None}
+    if args.output == "plain":
+        _write_plain(told, out)
+    else:
+        write(told, args.output, out)
+
+
+def _name(args: argparse.Namespace) -> str:
+    index = "" if args.map_index is None else f", map index {args.map_index}"
+    return f"{args.task_id} of Dag {args.dag_id}, run {args.run_id}{index}"
+
+
+def _waits_for(task: GateTask) -> str:
+    which = "the latest version" if task.version is None else f"version {task.version}"
+    describe = type(task.hook).describe
+    watched = [describe(one.identity) for one in task.gate.unsettled]
+    more = "" if len(watched) <= 1 else f" and {len(watched) - 1} more"
+    first = watched[0] if watched else "an empty list"
+    return f"{which} of {first}{more}, until {task.wait_until}"
+
+
+def _asks(task: GateTask) -> str:
+    region = task.hook.conn_config.region_name
+    connection = f"the connection {task.hook.aws_conn_id}" if task.hook.aws_conn_id else "no connection"
+    return f"{task.hook.operation} with {connection}{f' in {region}' if region else ''}"
+
+
+def _now(task: GateTask) -> dict[str, Any]:
+    """Look once, as the gate does, and tell what came of it."""
+    rule = f"a gate on {task.wait_until} {_RULE[task.wait_until]}"
+    watched = list(task.gate.unsettled)
+    try:
+        opened = task.gate.look(task.hook)
+    except AwsCallError as error:
+        verdict = "wait" if error.transient else "fail"
+        passing = " This may pass; the gate waits it out." if error.transient else ""
+        return {"aws_says": _shown(watched), "verdict": verdict, "why": f"{one_line(str(error))}{passing}"}
+    except GATE_ERRORS as error:
+        return {"aws_says": _shown(watched), "verdict": "fail", "why": one_line(str(error))}
+    return {
+        "aws_says": _shown(watched),
+        "verdict": "open" if opened else "wait",
+        "why": f"{one_line(str(task.gate))}; {rule}",
+    }
+
+
+def _shown(watched: list[Any]) -> list[Any]:
+    """Give the entries that AWS shows, or words where it shows none."""
+    shown = [one.entry or one_line(str(one)) for one in watched[:MOST_SHOWN]]
+    left = len(watched) - len(shown)
+    return [*shown, f"and {left} more"] if left else shown
+
+
+def _write_plain(told: dict[str, Any], out: TextIO) -> None:
+    width = max(map(len, told))
+    for label, value in told.items():
+        lines = [line for each in value for line in _entry(each)] if isinstance(value, list) else [value]
+        for number, line in enumerate(lines):
+            name = label.replace("_", " ") if number == 0 else ""
+            out.write(f"{name:<{width}}  {line}\n")
+
+
+def _entry(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{name} {one_line(str(member))}" for name, member in value.items()]
+    return [str(value)]

@@ -1,0 +1,296 @@
+"""What Airflow's metadata database, and the Dag's file, know of the gate of a task instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskreschedule import TaskReschedule
+from airflow.utils.state import TaskInstanceState
+from sqlalchemy import select
+
+from airflow_imgver.cli.running import NotExplainedError
+from airflow_imgver.gate import Gate
+from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.sensors.base import ImageVersionSensor
+from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
+from airflow_imgver.triggers.base import ImageVersionTrigger
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+_SENSORS: dict[str, type[ImageVersionSensor[Any]]] = {
+    sensor.__name__: sensor for sensor in (HealthImagingImageSetVersionSensor, SageMakerImageVersionSensor)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GateTask:
+    """
+    The gate of a task instance.
+
+    :param state: the task instance's state, in words.
+    :param gate: what it waits for.
+    :param hook: whom it asks.
+    :param wait_until: what opens it.
+    :param version: the version it watches; None for the latest.
+    :param deadline: when it gives up, ISO 8601, where that is known.
+    :param next_look: when it asks AWS next, in words.
+    :param assumed: what could not be found out, and what was taken instead.
+    """
+
+    state: str
+    gate: Gate
+    hook: ImageVersionHook
+    wait_until: str
+    version: Any
+    deadline: str | None
+    next_look: str
+    assumed: str | None = None
+
+
+def gate_task(dag_id: str, task_id: str, run_id: str, map_index: int | None, session: Session) -> GateTask:
+    """
+    Find the gate of a task instance.
+
+    :raises NotExplainedError: there is no such task instance, it is no gate, or its fields are not known.
+    """
+    instance = _instance(dag_id, task_id, run_id, map_index, session)
+    if instance.state == TaskInstanceState.DEFERRED and instance.trigger is not None:
+        return _of_trigger(instance)
+    return _of_fields(instance, session)
+
+
+def _instance(
+    dag_id: str, task_id: str, run_id: str, map_index: int | None, session: Session
+) -> TaskInstance:
+    of_task = (TaskInstance.dag_id == dag_id, TaskInstance.task_id == task_id, TaskInstance.run_id == run_id)
+    found = list(session.scalars(select(TaskInstance).where(*of_task).order_by(TaskInstance.map_index)))
+    if not found:
+        runs = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        missing = (
+            f"Dag {dag_id!r} has no run {run_id!r}; `airflow dags list-runs {dag_id}` lists its runs"
+            if runs is None
+            else f"run {run_id!r} of Dag {dag_id!r} has no task {task_id!r}; "
+            f"`airflow tasks states-for-dag-run {dag_id} {run_id}` lists its tasks"
+        )
+        raise NotExplainedError(missing)
+    indexes = [instance.map_index for instance in found]
+    if map_index is None and len(found) > 1:
+        raise NotExplainedError(
+            f"task {task_id!r} is mapped: --map-index must say which, {indexes[0]} to {indexes[-1]}"
+        )
+    if map_index is not None and map_index not in indexes:
+        raise NotExplainedError(f"task {task_id!r} has no map index {map_index}, but {indexes}")
+    return found[0] if map_index is None else found[indexes.index(map_index)]
+
+
+# --- a deferred gate: the trigger's kwargs say all ------------------------------------------------------
+
+
+def _of_trigger(instance: TaskInstance) -> GateTask:
+    stored = instance.trigger
+    module, _, name = stored.classpath.rpartition(".")
+    try:
+        trigger_class = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise NotExplainedError(
+            f"the task waits in the trigger {stored.classpath}, which cannot be imported here: {error}"
+        ) from error
+    if not (isinstance(trigger_class, type) and issubclass(trigger_class, ImageVersionTrigger)):
+        raise NotExplainedError(f"the task is no gate on an image version: it waits in {stored.classpath}")
+    trigger = trigger_class(**stored.kwargs)
+    return GateTask(
+        state=_state(instance),
+        gate=trigger.gate(),
+        hook=trigger.hook(),
+        wait_until=trigger.wait_until,
+        version=trigger.version,
+        deadline=trigger.deadline,
+        next_look=_next_look_of_trigger(stored, trigger),
+    )
+
+
+def _next_look_of_trigger(stored: Any, trigger: ImageVersionTrigger) -> str:
+    job = stored.triggerer_job
+    if job is None:
+        return (
+            f"not before a triggerer takes the wait up, for which it has been since "
+            f"{_moment(stored.created_date)}; is `airflow triggerer` running?"
+        )
+    if not job.is_alive():
+        return (
+            f"not before another triggerer takes the wait up: the one on {job.hostname} was last heard of at "
+            f"{_moment(job.latest_heartbeat)}"
+        )
+    every = _every(trigger.poke_interval, backoff=trigger.exponential_backoff)
+    return f"{every}, by the triggerer on {job.hostname}; the moment stands in the task's log alone"
+
+
+# --- any other gate: the rendered fields, and the rest from the Dag's file ------------------------------
+
+
+def _of_fields(instance: TaskInstance, session: Session) -> GateTask:
+    task, why_not = _task(instance, session)
+    sensor = _sensor_class(task, instance)
+    rendered = session.scalar(
+        select(RenderedTaskInstanceFields.rendered_fields).where(
+            RenderedTaskInstanceFields.dag_id == instance.dag_id,
+            RenderedTaskInstanceFields.task_id == instance.task_id,
+            RenderedTaskInstanceFields.run_id == instance.run_id,
+            RenderedTaskInstanceFields.map_index == instance.map_index,
+        )
+    )
+    if rendered is None:
+        raise NotExplainedError(
+            f"nothing is known yet of what the task waits for: it is {_state(instance)}, and its templates "
+            "are rendered when it starts"
+        )
+    settings = _Settings(sensor, task, rendered)
+    rule = {"allow_read_only": settings.read("allow_read_only")} if settings.has("allow_read_only") else {}
+    gate = Gate(
+        sensor.aws_hook_class,
+        {field: settings.read(field) for field in sensor.trigger_class.identity_fields},
+        version=settings.read("version"),
+        wait_until=settings.read("wait_until"),
+        not_found_retries=settings.read("not_found_retries"),
+        fail_fast=settings.read("fail_fast"),
+        **rule,
+    )
+    hook = sensor.aws_hook_class(
+        aws_conn_id=settings.read("aws_conn_id"),
+        region_name=settings.read("region_name"),
+        verify=settings.read("verify"),
+        config=settings.read("botocore_config"),
+    )
+    return GateTask(
+        state=_state(instance),
+        gate=gate,
+        hook=hook,
+        wait_until=settings.read("wait_until"),
+        version=settings.read("version"),
+        deadline=None,
+        next_look=_next_look_of_task(instance, settings, session),
+        assumed=why_not,
+    )
+
+
+class _Settings:
+    """
+    A gate's arguments: as rendered, else as the Dag's file gives them, else their defaults.
+
+    :param sensor: the gate's class.
+    :param task: the task, mapped or not; None where the Dag's file cannot be read here.
+    :param rendered: the rendered template fields.
+    """
+
+    def __init__(self, sensor: type[ImageVersionSensor[Any]], task: Any, rendered: Mapping[str, Any]) -> None:
+        self._rendered = rendered
+        self._task = task
+        self._defaults = {
+            name: parameter.default
+            for cls in reversed(sensor.__mro__[:-1])
+            for name, parameter in signature(cls).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+
+    def has(self, name: str) -> bool:
+        """Tell whether the gate has such an argument."""
+        return name in self._defaults
+
+    def read(self, name: str) -> Any:
+        """Return an argument."""
+        if name in self._rendered:
+            return self._rendered[name]
+        given = getattr(self._task, "partial_kwargs", None)
+        if given is not None:
+            return given.get(name, self._defaults.get(name))
+        return getattr(self._task, name, self._defaults.get(name))
+
+
+def _sensor_class(task: Any, instance: TaskInstance) -> type[ImageVersionSensor[Any]]:
+    if task is None:
+        found: Any = _SENSORS.get(instance.operator or "")
+    else:
+        found = getattr(task, "operator_class", type(task))
+    if not (isinstance(found, type) and issubclass(found, ImageVersionSensor)):
+        raise NotExplainedError(f"the task is no gate on an image version: it is a {instance.operator}")
+    return found
+
+
+def _task(instance: TaskInstance, session: Session) -> tuple[Any, str | None]:
+    """Read the task from the Dag's file; where that fails, why, and what is taken instead."""
+    try:
+        return _dag(instance, session).get_task(instance.task_id), None
+    except Exception as error:  # noqa: BLE001  # reading a Dag's file runs its code
+        return None, (
+            "wait_until, allow_read_only and the intervals are taken at their defaults, because the Dag's "
+            f"file cannot be read here: {type(error).__name__}: {error}"
+        )
+
+
+def _dag(instance: TaskInstance, session: Session) -> Any:
+    """Read the one file, and write nothing to the database, as `airflow tasks render` would."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    # Airflow 3.1 has one class for all Dag bags, in another place.
+    try:
+        from airflow.dag_processing.dagbag import BundleDagBag as DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+
+    model = session.get(DagModel, instance.dag_id)
+    if model is None or model.bundle_name is None or model.relative_fileloc is None:
+        raise LookupError("Airflow does not know where it is")
+    bundle = DagBundlesManager().get_bundle(model.bundle_name)
+    bundle.initialize()
+    bag = DagBag(
+        dag_folder=str(bundle.path / model.relative_fileloc),
+        bundle_path=bundle.path,
+        bundle_name=bundle.name,
+    )
+    if errors := list(bag.import_errors.values()):
+        raise LookupError(errors[0].strip().splitlines()[-1])
+    return bag.dags[instance.dag_id]
+
+
+def _next_look_of_task(instance: TaskInstance, settings: _Settings, session: Session) -> str:
+    state = instance.state
+    if state == TaskInstanceState.UP_FOR_RESCHEDULE:
+        at = session.scalar(
+            select(TaskReschedule.reschedule_date)
+            .where(TaskReschedule.ti_id == instance.id)
+            .order_by(TaskReschedule.id.desc())
+            .limit(1)
+        )
+        return f"at {_moment(at)}, when a worker is free" if at else "when a worker is free"
+    if state == TaskInstanceState.RUNNING:
+        every = _every(float(settings.read("poke_interval")), backoff=settings.read("exponential_backoff"))
+        return f"{every}, by the worker on {instance.hostname}"
+    if state in {TaskInstanceState.SUCCESS, TaskInstanceState.FAILED, TaskInstanceState.SKIPPED}:
+        return f"never: the task has ended ({state})"
+    if state == TaskInstanceState.UP_FOR_RETRY:
+        return f"at {_moment(instance.next_retry_datetime())}, with the next try"
+    return "when a worker takes the task up"
+
+
+def _every(interval: float, *, backoff: bool) -> str:
+    return f"every {interval:g} s at first, then ever more seldom" if backoff else f"every {interval:g} s"
+
+
+def _state(instance: TaskInstance) -> str:
+    state = str(instance.state or "not scheduled yet")
+    return f"{state}, started at {_moment(instance.start_date)}" if instance.start_date else state
+
+
+def _moment(at: datetime | None) -> str:
+    return "an unknown time" if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

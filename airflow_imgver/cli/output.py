@@ -1,0 +1,201 @@
+"""A response as text, in the forms of ``--output``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TextIO
+
+from airflow_imgver.versions import one_line
+
+# Characters that JSON lets stand and a terminal obeys: controls, and what turns or hides text.
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def write(value: Any, form: str, out: TextIO, *, color: str = "auto") -> None:
+    """
+    Write a response, or what a query made of it.
+
+    :param form: ``json``, ``yaml``, ``table``, ``plain`` or ``text``.
+    :param color: ``on``, ``off`` or ``auto``; for a table.
+    """
+    if form == "json":
+        write_lines(as_json(value), out)
+    elif form == "yaml":
+        write_lines(_yaml(value), out)
+    elif form == "text":
+        write_text(value, out)
+    elif form == "plain":
+        _write_plain(_rows(value), out)
+    else:
+        _write_table(_for_eyes(_rows(value)), out, color)
+
+
+def write_lines(text: str, out: TextIO) -> None:
+    """
+    Write a text line by line.
+
+    Python does not tell of a pipe that closes in the middle of one long write.
+    """
+    out.writelines(f"{line}\n" for line in text.removesuffix("\n").split("\n"))
+
+
+def write_text(value: Any, out: TextIO) -> None:
+    """Write a response, or a page of one, in the form of ``--output text``."""
+    out.writelines(f"{line}\n" for line in text_lines(value))
+
+
+def as_json(value: Any) -> str:
+    """Write JSON as the AWS CLI does: indented by four, letters of all languages as they are."""
+    text = json.dumps(value, indent=4, ensure_ascii=False, default=datetime.isoformat)
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _yaml(value: Any) -> str:
+    from airflow.utils import yaml
+
+    return str(yaml.dump(value, sort_keys=False))
+
+
+# --- text -----------------------------------------------------------------------------------------------
+
+# The AWS CLI's form: a line each, fields in the order of their names, tabs between them, the name of what
+# holds them before them; entries of one list have the same columns; what a field nests follows on its own.
+
+
+def text_lines(value: Any, name: str | None = None) -> Iterator[str]:
+    """
+    Write a response as the AWS CLI's ``--output text`` does.
+
+    :param value: the response, or what a query made of it.
+    :param name: what the value is called where it stands.
+    """
+    if isinstance(value, Mapping):
+        yield from _text_of_mapping(value, name, None)
+    elif isinstance(value, list):
+        yield from _text_of_list(value, name)
+    else:
+        yield _field(value)
+
+
+def _text_of_mapping(value: Mapping[str, Any], name: str | None, columns: list[str] | None) -> Iterator[str]:
+    if columns is None:
+        columns = sorted(key for key, member in value.items() if not _nests(member))
+    if columns:
+        label = [] if name is None else [name.upper()]
+        yield "\t".join([*label, *(_field(value.get(column, "")) for column in columns)])
+    for key in sorted(value.keys() - set(columns)):
+        yield from text_lines(value[key], key)
+
+
+def _text_of_list(value: list[Any], name: str | None) -> Iterator[str]:
+    mappings = [member for member in value if isinstance(member, Mapping)]
+    if mappings:
+        columns = sorted({key for each in mappings for key, member in each.items() if not _nests(member)})
+        for member in value:
+            if isinstance(member, Mapping):
+                yield from _text_of_mapping(member, name, columns)
+            else:
+                yield from text_lines(member, name)
+        return
+    plain = [_field(member) for member in value if not _nests(member)]
+    if plain and name is None:
+        yield "\t".join(plain)
+    elif name is not None:
+        yield from (f"{name.upper()}\t{member}" for member in plain)
+    for member in value:
+        if _nests(member):
+            yield from text_lines(member, name)
+
+
+def _nests(value: Any) -> bool:
+    return isinstance(value, Mapping | list)
+
+
+def _field(value: Any) -> str:
+    """Write a value so that AWS's words can neither break the line nor add a column."""
+    return one_line(str(value))
+
+
+# --- tables ---------------------------------------------------------------------------------------------
+
+# What a person looks for comes first; the ids, which were asked for, last.
+_FIRST = ("versionId", "Version", "imageSetState", "ImageSetWorkflowStatus", "ImageVersionStatus")
+_TIME = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?\+00:00\Z")
+_LAST = ("imageSetId", "ImageArn", "ImageVersionArn")
+
+
+def _rows(value: Any) -> list[dict[str, str]]:
+    """Make rows with the same columns of a response, or of what a query made of it."""
+    if isinstance(value, Mapping) and (lists := [held for held in value.values() if isinstance(held, list)]):
+        value = lists[0]
+    if value is None:
+        return []
+    members = [_row(member) for member in (value if isinstance(value, list) else [value])]
+    columns = list(dict.fromkeys(key for member in members for key in member))
+    first = [column for column in _FIRST if column in columns]
+    last = [column for column in _LAST if column in columns]
+    ordered = [*first, *(column for column in columns if column not in {*first, *last}), *last]
+    return [{column: _cell(member.get(column, "")) for column in ordered} for member in members]
+
+
+def _row(member: Any) -> Mapping[str, Any]:
+    if isinstance(member, Mapping):
+        return member
+    if isinstance(member, list):
+        return {str(number): value for number, value in enumerate(member, start=1)}
+    return {"value": member}
+
+
+def _cell(value: Any) -> str:
+    return _field(json.dumps(value) if _nests(value) or isinstance(value, bool) else value)
+
+
+def _for_eyes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Leave out what was asked for, and of times what is less than a second: 80 columns are few."""
+    return [
+        {column: _TIME.sub(r"\1Z", cell) for column, cell in row.items() if column not in _LAST}
+        if row.keys() - set(_LAST)
+        else row
+        for row in rows
+    ]
+
+
+def _write_plain(rows: list[dict[str, str]], out: TextIO) -> None:
+    from tabulate import tabulate  # type: ignore[import-untyped]  # Airflow's own dependency
+
+    if not rows:
+        out.write("No data found\n")
+        return
+    # An id of digits and one "e" is no number to be written shorter.
+    told = tabulate(_values(rows), headers=list(rows[0]), tablefmt="plain", disable_numparse=True)
+    write_lines(told, out)
+
+
+def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
+    from airflow.cli.simple_table import SimpleTable
+    from rich.console import Console
+    from rich.text import Text
+
+    forced: dict[str, Any] = {"on": {"force_terminal": True}, "off": {"no_color": True}}.get(color, {})
+    # As wide as Airflow's own tables, where there is no terminal that has a width.
+    console = Console(file=out, width=None if out.isatty() else 200, **forced)
+    if not rows:
+        out.write("No data found\n")
+        return
+    table = SimpleTable(show_header=True, header_style="bold")
+    for column in rows[0]:
+        table.add_column(column)
+    for row in _values(rows):
+        # As Text, because AWS's words are no markup.
+        table.add_row(*map(Text, row))
+    # rich has an exit status of its own for a pipe that closes.
+    with console.capture() as drawn:
+        console.print(table)
+    write_lines(drawn.get(), out)
+
+
+def _values(rows: Iterable[Mapping[str, str]]) -> list[list[str]]:
+    return [list(row.values()) for row in rows]
