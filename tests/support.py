@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -234,6 +237,32 @@ _NAMES = {
 def _epoch(value: Any) -> float:
     assert isinstance(value, datetime)
     return value.timestamp()
+
+
+# --- the real AWS CLI -----------------------------------------------------------------------------------
+
+
+def aws_cli(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the AWS CLI, as someone would who has no account and no settings, against an embedded AWS."""
+    program = os.environ.get("IMGVER_AWS_CLI", "")
+    assert Path(program).is_file(), "IMGVER_AWS_CLI names no AWS CLI: run the tests with `make test`"
+    return subprocess.run(
+        [program, "--region", "us-east-1", "--endpoint-url", url, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={
+            "PATH": os.environ["PATH"],
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.environ["AWS_CONFIG_FILE"],
+            "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
+            "NO_PROXY": "127.0.0.1",
+        },
+    )
 
 
 # --- speed ----------------------------------------------------------------------------------------------

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from support import aws_cli
 
 from airflow_imgver.emulator import serve
 from airflow_imgver.exceptions import VersionFailedError
@@ -74,31 +73,9 @@ def sample_connection(sample_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
 
 
-def aws(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = os.environ.get("IMGVER_AWS_CLI", "")
-    assert Path(program).is_file(), "IMGVER_AWS_CLI names no AWS CLI: run the tests with `make test`"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.environ["AWS_CONFIG_FILE"],
-        "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
-    }
-    return subprocess.run(
-        [program, "--region", "us-east-1", "--output", "json", "--endpoint-url", url, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def list_sample(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     identity = ("--datastore-id", DATASTORE, "--image-set-id", IMAGE_SET)
-    return aws(url, "medical-imaging", "list-image-set-versions", *identity, *arguments)
+    return aws_cli(url, "medical-imaging", "list-image-set-versions", *identity, *arguments)
 
 
 def test_the_aws_cli_prints_the_sample_that_aws_documents(sample_url: str) -> None:
@@ -132,7 +109,7 @@ def test_a_listing_that_the_hook_cut_off_is_resumed_by_the_aws_cli(
 
 
 def test_the_aws_cli_tells_what_is_wrong_with_an_id(sample_url: str) -> None:
-    done = aws(
+    done = aws_cli(
         sample_url,
         *("medical-imaging", "list-image-set-versions"),
         *("--datastore-id", DATASTORE, "--image-set-id", "SHORT"),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import CHECKOUT, Ended, Forge, ended
-from support import connection_json
-
-Run = Callable[..., Ended]
+from processes import CHECKOUT, Ended, Forge, Run, ended
+from support import aws_cli, connection_json
 
 
 @pytest.fixture(scope="session")
@@ -58,27 +56,4 @@ def run_cold(environment: dict[str, str]) -> Run:
 @pytest.fixture
 def aws(emulator_url: str) -> Run:
     """Run the real AWS CLI against the embedded AWS."""
-    program = os.environ.get("IMGVER_AWS_CLI", "")
-    assert Path(program).is_file(), "IMGVER_AWS_CLI names no AWS CLI: run the tests with `make test`"
-
-    def run(*arguments: str) -> Ended:
-        done = subprocess.run(
-            [program, "--region", "us-east-1", "--endpoint-url", emulator_url, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={
-                "PATH": os.environ["PATH"],
-                "AWS_ACCESS_KEY_ID": "testing",
-                "AWS_SECRET_ACCESS_KEY": "testing",
-                "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-                "AWS_EC2_METADATA_DISABLED": "true",
-                "AWS_CONFIG_FILE": os.environ["AWS_CONFIG_FILE"],
-                "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
-                "NO_PROXY": "127.0.0.1",
-            },
-        )
-        return ended(done)
-
-    return run
+    return lambda *arguments: ended(aws_cli(emulator_url, *arguments))

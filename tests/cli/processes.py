@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,6 +25,9 @@ class Ended(NamedTuple):
     def json(self) -> Any:
         assert self.status == 0, self.err
         return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
 
 
 def ended(done: subprocess.CompletedProcess[str]) -> Ended:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from conftest import Run
+from processes import Run
 from support import (
     DATASTORE,
     IMAGE,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from processes import Run
 from support import (
     DATASTORE,
     IMAGE,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Run
+from processes import Run
 from support import (
     DATASTORE,
     IMAGE,

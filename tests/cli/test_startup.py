@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Run
-from processes import CHECKOUT, PROGRAM
+from processes import CHECKOUT, PROGRAM, Run
 from support import DATASTORE, IMAGE_SET, connection_json, image_set_entry, load_image_set
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Run
-from processes import CHECKOUT, PROGRAM
+from processes import CHECKOUT, PROGRAM, Run
 from support import (
     DATASTORE,
     IMAGE,
