@@ -21,6 +21,8 @@ from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.sagemaker_image import moment
 
 _FILE = "file://"
+# How the names of the members that are times end.
+_TIMES = ("TimeAfter", "TimeBefore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,13 @@ class RequestForm:
             for option, member in self._options.items()
             if (value := getattr(args, option)) is not None
         }
-        shape = self._shape("input")
-        for name, value in members.items():
-            if name in shape.members and shape.members[name].type_name == "timestamp":
-                members[name] = _time(value, name)
-        self._check(members, shape)
+        for name in members:
+            if name.endswith(_TIMES):
+                members[name] = _time(members[name], name)
+        self._check_required(members)
+        if args.cli_input_json:
+            # The options are checked by now, and reading the model takes as long as building the client.
+            self._check(members, self._shape("input"))
         identity = {field: members.pop(member) for field, member in self._hook_class.request_names.items()}
         token, size = self._hook_class.wire_token, _page_size_member(self._hook_class.wire_token)
         page = {name: members.pop(name) for name in {token, size} & members.keys()}
@@ -98,11 +102,14 @@ class RequestForm:
         shape: StructureShape = getattr(service.operation_model(self._hook_class.operation), f"{of}_shape")
         return shape
 
-    def _check(self, members: Mapping[str, Any], shape: StructureShape) -> None:
+    def _check_required(self, members: Mapping[str, Any]) -> None:
         options = {member: option for option, member in self._options.items()}
-        if missing := [options[name] for name in shape.required_members if name not in members]:
+        required = self._hook_class.request_names.values()
+        if missing := [options[name] for name in required if name not in members]:
             wanted = ", ".join(f"--{option.replace('_', '-')}" for option in missing)
             raise UsageError(f"{wanted} must be given, as an option or in --cli-input-json")
+
+    def _check(self, members: Mapping[str, Any], shape: StructureShape) -> None:
         if unknown := sorted(set(members) - set(shape.members)):
             raise UsageError(
                 f"--cli-input-json: {', '.join(unknown)} is no member of {self._hook_class.operation}'s "
