@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 
 from rich.console import Console
 
-from benchmarks import imports, listing, report
+from benchmarks import imports, listing, report, startup
 from benchmarks.measure import Row
 
-ROOMS: tuple[Callable[[], Iterable[Row]], ...] = (listing.rows, imports.rows)
+ROOMS: tuple[Callable[[], Iterable[Row]], ...] = (listing.rows, imports.rows, startup.rows)
 
 
 def main() -> int:
