@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,8 @@ from support import (
     load_image_set,
     stub_aws,
 )
+
+from airflow_imgver.versions import as_plain
 
 SETS = ("list-image-set-versions", "--datastore-id", DATASTORE, "--image-set-id", IMAGE_SET)
 IMAGES = ("list-image-versions", "--image-name", IMAGE)
@@ -76,10 +80,11 @@ def test_the_table_is_the_default_and_begins_with_the_version_and_its_status(run
         "imageSetState",
         "ImageSetWorkflowStatus",
     ]
-    assert [cell.strip() for cell in first.split("|")][:5] == [
+    assert [cell.strip() for cell in first.split("|")][:6] == [
         "3",
         "ACTIVE",
         "UPDATED",
+        "",
         "2023-03-28T18:12:06Z",
         "2023-03-28T18:15:06Z",
     ]
@@ -306,3 +311,31 @@ def test_the_ca_bundle_of_the_command_line_is_opened(run: Run, emulator_url: str
 
     assert done.status == 1
     assert "No such file" in done.err
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 160])
+def test_a_terminal_of_any_width_is_shown_every_field(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_imgver.cli.output import write
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    entries = [
+        image_set_entry(2, "COPY_FAILED", message=MISMATCH),
+        image_set_entry(1, "COPIED", overrides={"forced": True}),
+    ]
+    terminal = Terminal()
+    write(as_plain({"imageSetPropertiesList": entries}), "table", terminal, color="off")
+
+    lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines() if "|" in line]
+    folded = zip(*(line.split("|") for line in lines), strict=True)
+    cells = "".join(part.strip() for column in folded for part in column).replace(" ", "")
+    assert max(map(len, lines)) <= columns
+    for shown in (MISMATCH, '{"forced": true}', "2023-03-28T18:13:06Z", "COPY_FAILED"):
+        assert shown.replace(" ", "") in cells
+
+
+class Terminal(StringIO):
+    """A terminal, as wide as COLUMNS says."""
+
+    def isatty(self) -> bool:
+        return True
