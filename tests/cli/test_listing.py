@@ -180,7 +180,8 @@ def test_an_option_overrides_the_json_it_stands_beside(run: Run, tmp_path: Path)
 @pytest.mark.usefixtures("images")
 def test_a_skeleton_that_is_filled_in_is_a_request(run: Run) -> None:
     skeleton = json.loads(run("list-image-versions", "--generate-cli-skeleton").out)
-    filled = {**skeleton, "ImageName": IMAGE, "MaxResults": 2, "SortBy": "VERSION"}
+    # botocore fills a choice, such as the order, with any of its values.
+    filled = {**skeleton, "ImageName": IMAGE, "MaxResults": 2, "SortBy": "VERSION", "SortOrder": "DESCENDING"}
     for name in [name for name in filled if "Time" in name or name == "NextToken"]:
         del filled[name]
 
