@@ -122,8 +122,17 @@ def _field(value: Any) -> str:
 # --- tables ---------------------------------------------------------------------------------------------
 
 # What a person looks for comes first; the ids, which were asked for, last.
-_FIRST = ("versionId", "Version", "imageSetState", "ImageSetWorkflowStatus", "ImageVersionStatus")
+_FIRST = (
+    "versionId",
+    "Version",
+    "imageSetState",
+    "ImageSetWorkflowStatus",
+    "ImageVersionStatus",
+    "message",
+    "FailureReason",
+)
 _TIME = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?\+00:00\Z")
+_NOT_FOLDED = len("2023-03-28T18:12:06Z")
 _LAST = ("imageSetId", "ImageArn", "ImageVersionArn")
 
 
@@ -186,8 +195,13 @@ def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
         out.write("No data found\n")
         return
     table = SimpleTable(show_header=True, header_style="bold")
-    for column in rows[0]:
-        table.add_column(column)
+    widest = {column: max(len(row[column]) for row in rows) for column in rows[0]}
+    # A long message is folded before a status or a time is. Where there is no room, everything may be: rich
+    # would rather cut a column off than go below a least width.
+    least = {column: max(min(width, _NOT_FOLDED), len(column)) for column, width in widest.items()}
+    room = console.width >= sum(width + len(" | ") for width in least.values())
+    for column, width in widest.items():
+        table.add_column(column, min_width=width if room and width <= _NOT_FOLDED else None)
     for row in _values(rows):
         # As Text, because AWS's words are no markup.
         table.add_row(*map(Text, row))

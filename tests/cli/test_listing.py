@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,8 @@ from support import (
     load_image_set,
     stub_aws,
 )
+
+from airflow_imgver.versions import as_plain
 
 SETS = ("list-image-set-versions", "--datastore-id", DATASTORE, "--image-set-id", IMAGE_SET)
 IMAGES = ("list-image-versions", "--image-name", IMAGE)
@@ -76,10 +80,11 @@ def test_the_table_is_the_default_and_begins_with_the_version_and_its_status(run
         "imageSetState",
         "ImageSetWorkflowStatus",
     ]
-    assert [cell.strip() for cell in first.split("|")][:5] == [
+    assert [cell.strip() for cell in first.split("|")][:6] == [
         "3",
         "ACTIVE",
         "UPDATED",
+        "",
         "2023-03-28T18:12:06Z",
         "2023-03-28T18:15:06Z",
     ]
@@ -175,7 +180,8 @@ def test_an_option_overrides_the_json_it_stands_beside(run: Run, tmp_path: Path)
 @pytest.mark.usefixtures("images")
 def test_a_skeleton_that_is_filled_in_is_a_request(run: Run) -> None:
     skeleton = json.loads(run("list-image-versions", "--generate-cli-skeleton").out)
-    filled = {**skeleton, "ImageName": IMAGE, "MaxResults": 2, "SortBy": "VERSION"}
+    # botocore fills a choice, such as the order, with any of its values.
+    filled = {**skeleton, "ImageName": IMAGE, "MaxResults": 2, "SortBy": "VERSION", "SortOrder": "DESCENDING"}
     for name in [name for name in filled if "Time" in name or name == "NextToken"]:
         del filled[name]
 
@@ -306,3 +312,31 @@ def test_the_ca_bundle_of_the_command_line_is_opened(run: Run, emulator_url: str
 
     assert done.status == 1
     assert "No such file" in done.err
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 160])
+def test_a_terminal_of_any_width_is_shown_every_field(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_imgver.cli.output import write
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    entries = [
+        image_set_entry(2, "COPY_FAILED", message=MISMATCH),
+        image_set_entry(1, "COPIED", overrides={"forced": True}),
+    ]
+    terminal = Terminal()
+    write(as_plain({"imageSetPropertiesList": entries}), "table", terminal, color="off")
+
+    lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines() if "|" in line]
+    folded = zip(*(line.split("|") for line in lines), strict=True)
+    cells = "".join(part.strip() for column in folded for part in column).replace(" ", "")
+    assert max(map(len, lines)) <= columns
+    for shown in (MISMATCH, '{"forced": true}', "2023-03-28T18:13:06Z", "COPY_FAILED"):
+        assert shown.replace(" ", "") in cells
+
+
+class Terminal(StringIO):
+    """A terminal, as wide as COLUMNS says."""
+
+    def isatty(self) -> bool:
+        return True
