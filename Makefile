@@ -28,7 +28,7 @@ up: $(READY) ## the same embedded AWS under a local Airflow with its UI, until C
 	@$(RUN) demo.up
 
 test: $(READY) $(AWS_CLI_READY) ## the whole test suite
-	$(RUN) pytest --numprocesses=2 --dist=loadfile $(ARGS)
+	$(RUN) pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## ruff and mypy strict
 	$(RUN) ruff check

@@ -47,6 +47,9 @@ GATE_ERRORS: tuple[type[Exception], ...] = (
 )
 """What a look may raise, besides opening the gate or not."""
 
+LOOKS_AHEAD = 4
+"""How many looks a thread may be ahead of the judgement, where a worker looks at many."""
+
 Answer = VersionStatus | Exception | None
 """What came of a look: a status, None where the listing shows none, or the error that the look met."""
 
@@ -287,9 +290,13 @@ def _answers(
     if len(watched) <= 1:
         yield from ((one, answer_to(hook, one)) for one in watched)
         return
-    with ThreadPoolExecutor(whole("threads"), thread_name_prefix="imgver-poke") as threads:
+    size = whole("threads")
+    with ThreadPoolExecutor(size, thread_name_prefix="imgver-poke") as threads:
         try:
-            yield from zip(watched, threads.map(partial(answer_to, hook), watched), strict=True)
+            # Not all at once: the threads would be hundreds of requests ahead of the one that judges.
+            for begin in range(0, len(watched), LOOKS_AHEAD * size):
+                some = watched[begin : begin + LOOKS_AHEAD * size]
+                yield from zip(some, threads.map(partial(answer_to, hook), some), strict=True)
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
