@@ -41,10 +41,10 @@ def dags() -> dict[str, DAG]:
 
 @pytest.fixture
 def aws(aws_connection: str) -> str:
-    """The embedded AWS with what the params name, as in the demo; what it is asked for takes a second."""
+    """The embedded AWS with what the params name, as in the demo; the second look finds its work done."""
     load(STATE)
     for model in CHANGES:
-        state_manager.set_transition(model, {"progression": "time", "seconds": 1})
+        state_manager.set_transition(model, {"progression": "manual", "times": 2})
     return aws_connection
 
 
