@@ -6,10 +6,13 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
+import time
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 log = logging.getLogger(__name__)
+
+# Seconds; what takes longer to answer is left to the end of the process.
+THREADS_END_WITHIN = 5.0
 
 
 @contextmanager
@@ -121,6 +127,12 @@ class RequestHandler(MotoRequestHandler):
         self.server.connections.discard(self.connection)
         super().finish()
 
+    def handle_expect_100(self) -> bool:
+        """Tell a client that asks first, as S3's do, to send its body: at once, and not into a buffer."""
+        go_on = super().handle_expect_100()
+        self.wfile.flush()
+        return go_on
+
     def make_environ(self) -> dict[str, Any]:
         """Read the whole request, so that the next one begins where this one ends."""
         environ = super().make_environ()
@@ -189,18 +201,45 @@ class RequestHandler(MotoRequestHandler):
 
 
 class Server(ThreadedWSGIServer):
-    """A thread for each connection; idle connections are closed when the server stops."""
+    """A thread for each connection; both end when the server stops."""
 
     request_queue_size = 1024
 
     def __init__(self, host: str, port: int, app: FaultLayer, fd: int) -> None:
         self.connections: set[socket.socket] = set()
+        self.threads: WeakSet[threading.Thread] = WeakSet()
         super().__init__(host, port, app, RequestHandler, fd=fd)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread, and keep the thread in mind."""
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        self.threads.add(thread)
+        thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what ended a connection; that one side has hung up is nothing to tell of."""
+        if isinstance(sys.exception(), OSError):
+            log.info("The connection with %s was closed before its answer", client_address)
+        else:
+            log.exception("The connection with %s ended", client_address)
+
     def hang_up(self) -> None:
-        """Close the connections that clients have kept open."""
-        for connection in list(self.connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # The client was quicker.
+        """
+        Close the connections that clients have kept open, and let their threads end.
+
+        A thread that still runs when Python ends can abort the process there, before Python 3.13.
+        """
+        deadline = time.monotonic() + THREADS_END_WITHIN
+        while time.monotonic() < deadline:
+            # Again each time, because a thread may have been about to begin.
+            for connection in list(self.connections):
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue  # The client was quicker.
+            alive = [thread for thread in list(self.threads) if thread.is_alive()]
+            if not alive:
+                return
+            alive[0].join(0.05)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _OPEN_ENUMERATIONS = frozenset({"ImageSetWorkflowStatus"})
 
 Entry = dict[str, Any]
+Datastores = dict[str, dict[str, list[Entry]]]
+"""The versions of image sets, by data store and image set."""
+Images = dict[str, list[Entry]]
+"""The versions of images, by name."""
 
 
 class StateError(ValueError):
@@ -57,8 +61,11 @@ def load(
     # Not at the top: the package stands under moto's name once it is registered, and is the same one then.
     from airflow_imgver.emulator.medicalimaging.models import medicalimaging_backends
 
-    for (datastore_id, image_set_id), entries in healthimaging.items():
-        medicalimaging_backends[account_id][region].load_image_set(datastore_id, image_set_id, entries)
+    backend = medicalimaging_backends[account_id][region]
+    for datastore_id, image_sets in healthimaging.items():
+        backend.load_datastore(datastore_id)
+        for image_set_id, entries in image_sets.items():
+            backend.load_image_set(datastore_id, image_set_id, entries)
     for image_name, entries in sagemaker.items():
         load_image(sagemaker_backends[account_id][region], image_name, entries)
 
@@ -75,7 +82,7 @@ def _read(path: Path) -> Any:
         raise StateError(str(error)) from error
 
 
-def _checked_file(path: Path) -> tuple[dict[tuple[str, str], list[Entry]], dict[str, list[Entry]]]:
+def _checked_file(path: Path) -> tuple[Datastores, Images]:
     try:
         return _checked(_read(path))
     except StateError as error:
@@ -95,17 +102,18 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _checked(document: Any) -> tuple[dict[tuple[str, str], list[Entry]], dict[str, list[Entry]]]:
+def _checked(document: Any) -> tuple[Datastores, Images]:
     _expect(isinstance(document, Mapping), "$", "must be an object")
     for name in document:
         _expect(name in ("healthimaging", "sagemaker"), str(name), "unknown: healthimaging or sagemaker")
-    image_sets: dict[tuple[str, str], list[Entry]] = {}
+    datastores: Datastores = {}
     for datastore_id, image_sets_of_it, place in _members(document.get("healthimaging", {}), "healthimaging"):
         _expect_pattern("medical-imaging", "DatastoreId", datastore_id, place)
+        datastores[datastore_id] = {}
         for image_set_id, entries, inner in _members(image_sets_of_it, place):
             _expect_pattern("medical-imaging", "ImageSetId", image_set_id, inner)
-            image_sets[datastore_id, image_set_id] = _image_set(image_set_id, entries, inner)
-    images: dict[str, list[Entry]] = {}
+            datastores[datastore_id][image_set_id] = _image_set(image_set_id, entries, inner)
+    images: Images = {}
     for image_name, entries, place in _members(document.get("sagemaker", {}), "sagemaker"):
         _expect_pattern("sagemaker", "ImageName", image_name, place)
         _expect(
@@ -114,7 +122,7 @@ def _checked(document: Any) -> tuple[dict[tuple[str, str], list[Entry]], dict[st
             "differs from another image in case alone",
         )
         images[image_name] = _image(image_name, entries, place)
-    return image_sets, images
+    return datastores, images
 
 
 def _image_set(image_set_id: str, entries: Any, place: str) -> list[Entry]:

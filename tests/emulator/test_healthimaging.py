@@ -18,48 +18,12 @@ from clinic import REGION, Clinic, clinic, error_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.core import DEFAULT_ACCOUNT_ID
+from support import DATASTORE, IMAGE_SET, SAMPLE
 
 from airflow_imgver.emulator.medicalimaging.metadata import tags_of_series
 from airflow_imgver.emulator.medicalimaging.models import medicalimaging_backends
 
-DATASTORE = "12345678901234567890123456789012"
-IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
 CREATED = datetime.fromtimestamp(1680027126.436, UTC)
-# The sample output of `aws medical-imaging list-image-set-versions help`.
-SAMPLE: list[dict[str, Any]] = [
-    {
-        "ImageSetWorkflowStatus": "UPDATED",
-        "versionId": "4",
-        "updatedAt": 1680029436.304,
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "createdAt": 1680027126.436,
-    },
-    {
-        "ImageSetWorkflowStatus": "UPDATED",
-        "versionId": "3",
-        "updatedAt": 1680029163.325,
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "createdAt": 1680027126.436,
-    },
-    {
-        "ImageSetWorkflowStatus": "COPY_FAILED",
-        "versionId": "2",
-        "updatedAt": 1680027455.944,
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "message": "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match.",
-        "createdAt": 1680027126.436,
-    },
-    {
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "versionId": "1",
-        "ImageSetWorkflowStatus": "COPIED",
-        "createdAt": 1680027126.436,
-    },
-]
 
 
 def with_datetimes(entry: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import pytest
 from clinic import Clinic, clinic, error_of, takes_looks
 from moto.moto_api import state_manager
 
+from airflow_imgver.emulator.state import load
+
 INVALID = ("ValidationException", 400)
 CONFLICT = ("ConflictException", 409)
 NOT_FOUND = ("ResourceNotFoundException", 404)
@@ -299,3 +301,11 @@ def test_the_models_are_known_to_the_state_manager() -> None:
         "medical-imaging::datastore",
         "medical-imaging::import-job",
     } <= set(state_manager.get_registered_models())
+
+
+def test_a_state_with_an_empty_data_store_makes_one(ours: Clinic) -> None:
+    load({"healthimaging": {"e" * 32: {}}})
+
+    found = ours.client.search_image_sets(datastoreId="e" * 32)
+
+    assert found["imageSetsMetadataSummaries"] == []

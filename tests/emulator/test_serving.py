@@ -66,6 +66,17 @@ def test_it_frees_its_port_and_hangs_up_on_its_clients() -> None:
         assert urlsplit(url).port == port
 
 
+def test_a_client_that_asks_before_it_sends_its_body_is_told_to_go_on() -> None:
+    with serve() as url, socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 10) as wire:
+        wire.sendall(
+            b"PUT /a-bucket/a-key HTTP/1.1\r\nHost: s3.amazonaws.com\r\nContent-Length: 4\r\n"
+            b"Expect: 100-continue\r\n\r\n"
+        )
+        assert wire.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n")
+        wire.sendall(b"body")
+        assert wire.recv(1000).startswith(b"HTTP/1.1 404 ")
+
+
 def test_it_is_refused_a_second_time_in_one_process() -> None:
     with serve(), pytest.raises(RuntimeError, match="running in this process already"), serve():
         pass

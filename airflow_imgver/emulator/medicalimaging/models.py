@@ -55,13 +55,17 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         numbers = {int(entry["versionId"]) for entry in entries}
         if not entries or len(numbers) < len(entries):
             raise ValueError(f"image set {image_set_id} needs entries, each with a versionId of its own")
+        tags = tags_of_series(study=image_set_id, series=image_set_id)
+        versions = [loaded({"imageSetId": image_set_id} | entry, tags) for entry in entries]
+        self.load_datastore(datastore_id).new_image_set(image_set_id, versions)
+
+    def load_datastore(self, datastore_id: str) -> Datastore:
+        """Give a data store, which is created, ACTIVE and empty, where it is missing."""
         datastore = self.datastores.get(datastore_id)
         if datastore is None:
             datastore = self._new_datastore(datastore_id, {})
             datastore.status = "ACTIVE"
-        tags = tags_of_series(study=image_set_id, series=image_set_id)
-        versions = [loaded({"imageSetId": image_set_id} | entry, tags) for entry in entries]
-        datastore.new_image_set(image_set_id, versions)
+        return datastore
 
     def create_datastore(self, client_token: str, parameters: dict[str, Any]) -> Datastore:
         for datastore in self.datastores.values():
