@@ -32,6 +32,10 @@ class UnexpectedAnswerError(RuntimeError):
     """AWS answered with an entry that cannot be read, a version number that is none, say."""
 
 
+class UnreadableError(RuntimeError):
+    """A report could read nothing of what was found, or not all of it where it was told to fail then."""
+
+
 class TriggerFailedError(RuntimeError):
     """A trigger met an error that no answer of AWS's explains; the triggerer's log has its traceback."""
 
@@ -69,3 +73,11 @@ class AwsCallError(RuntimeError):
 
 class ResourceMissingError(AwsCallError):
     """AWS says that the image set, its data store or the image does not exist."""
+
+
+class InvalidOutputError(ValueError):
+    """A report cannot go to where it is told to; the message names the place, the rule or what to install."""
+
+
+class ReportNotPublishedError(RuntimeError):
+    """A report was made, and could not be put into its place; the message says which of its files are new."""

@@ -7,7 +7,6 @@ its own and asked no more once it is settled.
 
 from __future__ import annotations
 
-from ast import literal_eval
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ from airflow_imgver.versions import (
     WaitUntil,
     as_plain,
     gate_opens,
+    listed,
     version_number,
     wait_until_value,
 )
@@ -124,7 +124,7 @@ class Gate:
         self._allow_read_only = allow_read_only
         self._retries = not_found_retries
         *_, field = identity
-        ids = _listed(identity[field], field)
+        ids = listed(identity[field], field)
         self.is_list = ids is not None
         self._gathers_errors = self.is_list and not fail_fast and not silent_fail
         versions = None if ids is None else _listed_versions(version)
@@ -312,30 +312,11 @@ def _busy_longest(unsettled: Iterable[Watched]) -> tuple[datetime, Watched] | No
 
 def names_a_list(value: Any, field: str) -> bool:
     """Tell whether a field's value is a list of ids, or the text of one, rather than one id."""
-    return _listed(value, field) is not None
+    return listed(value, field) is not None
 
 
 def _key(identity: Mapping[str, str], version: int | None) -> tuple[Any, ...]:
     return (*identity.values(), version)
-
-
-def _listed(value: Any, field: str) -> list[Any] | None:
-    """Return the items where a list was given, also as the text of one; None where one text was."""
-    # "None" could name a SageMaker image, and is far more often what a template makes of nothing.
-    if isinstance(value, str) and value != "None":
-        if not value.lstrip().startswith("["):
-            return None
-        try:
-            value = literal_eval(value)
-        except (ValueError, SyntaxError):
-            raise InvalidIdentityError(
-                f"{field} looks like a list and cannot be read as one: {value[:80]!r}"
-            ) from None
-    if value is None or isinstance(value, str):
-        raise InvalidIdentityError(f"{field} is None; the XCom or template that it comes from was empty")
-    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
-        raise InvalidIdentityError(f"{field} must be an id or a list of ids, not {value!r}")
-    return list(value)
 
 
 def _wanted(
@@ -366,7 +347,7 @@ def _wanted(
 def _listed_versions(version: Any) -> list[Any] | None:
     """Return the versions where a list was given; None where one was, or none."""
     if isinstance(version, str):
-        return _listed(version, "version") if version.lstrip().startswith("[") else None
+        return listed(version, "version") if version.lstrip().startswith("[") else None
     if isinstance(version, bytes | Mapping) or not isinstance(version, Iterable):
         return None
     return list(version)

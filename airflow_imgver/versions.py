@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -309,6 +310,32 @@ def version_number(value: object) -> int | None:
         f"version must be a version number such as 4 or '4', or a SageMaker ImageVersionArn, not {value!r}; "
         "leave it out to gate on the latest version"
     )
+
+
+def listed(value: Any, field: str) -> list[Any] | None:
+    """
+    Read an argument that may be a list, literal, from XCom, or as the text that a template makes of one.
+
+    :param value: what was given.
+    :param field: what it is called, for the error.
+    :return: the items; None where one text was given.
+    :raises InvalidIdentityError: it is neither.
+    """
+    # "None" could name a SageMaker image, and is far more often what a template makes of nothing.
+    if isinstance(value, str) and value != "None":
+        if not value.lstrip().startswith("["):
+            return None
+        try:
+            value = literal_eval(value)
+        except (ValueError, SyntaxError):
+            raise InvalidIdentityError(
+                f"{field} looks like a list and cannot be read as one: {value[:80]!r}"
+            ) from None
+    if value is None or isinstance(value, str):
+        raise InvalidIdentityError(f"{field} is None; the XCom or template that it comes from was empty")
+    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
+        raise InvalidIdentityError(f"{field} must be an id or a list of ids, not {value!r}")
+    return list(value)
 
 
 def wait_until_value(value: object) -> WaitUntil:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
+import signal
 import tempfile
 import urllib.request
 import warnings
@@ -32,6 +34,8 @@ def _scratch_airflow_home() -> Path:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # Without one, Airflow 3.1 warns on stderr, where a command's own words are read.
+        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         # The embedded AWS has no quota; what the budget does is tested where it is set.
         "AIRFLOW__IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": "100000",
         "AIRFLOW__IMGVER__SAGEMAKER_REQUESTS_PER_SECOND": "100000",
@@ -45,6 +49,19 @@ def _scratch_airflow_home() -> Path:
 
 
 AIRFLOW_HOME = _scratch_airflow_home()
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The files that take longest, longest first: begun last, one of them keeps one of two workers waiting.
+LONG = ("test_demo.py", "test_beside_aws_cli.py", "test_waiting.py", "test_streaming.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, and leave the others in their order."""
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
 
 
 def pytest_unconfigure() -> None:

@@ -19,6 +19,7 @@ PAGES = sorted(
 )
 REFERENCE = CHECKOUT / "docs" / "reference.md"
 GATES = CHECKOUT / "docs" / "gates.md"
+REPORTING = CHECKOUT / "docs" / "reporting.md"
 LISTING = CHECKOUT / "docs" / "listing.md"
 
 

@@ -13,7 +13,9 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +27,42 @@ IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
 IMAGE = "studio-kernel"
 SECRET = "s3cr3t-marker-that-nobody-may-read"
 MISMATCH = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
+
+# https://docs.aws.amazon.com/cli/latest/reference/medical-imaging/list-image-set-versions.html, "Examples"
+SAMPLE: list[dict[str, Any]] = [
+    {
+        "ImageSetWorkflowStatus": "UPDATED",
+        "versionId": "4",
+        "updatedAt": 1680029436.304,
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "createdAt": 1680027126.436,
+    },
+    {
+        "ImageSetWorkflowStatus": "UPDATED",
+        "versionId": "3",
+        "updatedAt": 1680029163.325,
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "createdAt": 1680027126.436,
+    },
+    {
+        "ImageSetWorkflowStatus": "COPY_FAILED",
+        "versionId": "2",
+        "updatedAt": 1680027455.944,
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "message": MISMATCH,
+        "createdAt": 1680027126.436,
+    },
+    {
+        "imageSetId": IMAGE_SET,
+        "imageSetState": "ACTIVE",
+        "versionId": "1",
+        "ImageSetWorkflowStatus": "COPIED",
+        "createdAt": 1680027126.436,
+    },
+]
 
 STARTED = datetime(2023, 3, 28, 18, 12, 6, tzinfo=UTC)
 
@@ -244,25 +282,40 @@ def _epoch(value: Any) -> float:
 
 def aws_cli(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the AWS CLI, as someone would who has no account and no settings, against an embedded AWS."""
-    program = os.environ.get("IMGVER_AWS_CLI", "")
-    assert Path(program).is_file(), "IMGVER_AWS_CLI names no AWS CLI: run the tests with `make test`"
     return subprocess.run(
-        [program, "--region", "us-east-1", "--endpoint-url", url, *arguments],
+        [str(aws_cli_program()), *aws_cli_options(url), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        env={
-            "PATH": os.environ["PATH"],
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.environ["AWS_CONFIG_FILE"],
-            "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
-            "NO_PROXY": "127.0.0.1",
-        },
+        env=aws_cli_environment(),
     )
+
+
+def aws_cli_program() -> Path:
+    """Where the AWS CLI is."""
+    program = Path(os.environ.get("IMGVER_AWS_CLI", ""))
+    assert program.is_file(), "IMGVER_AWS_CLI names no AWS CLI: run the tests with `make test`"
+    return program
+
+
+def aws_cli_options(url: str) -> tuple[str, ...]:
+    """What leads the AWS CLI to an embedded AWS."""
+    return ("--region", "us-east-1", "--endpoint-url", url)
+
+
+def aws_cli_environment() -> dict[str, str]:
+    """What the AWS CLI finds in its environment."""
+    return {
+        "PATH": os.environ["PATH"],
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.environ["AWS_CONFIG_FILE"],
+        "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
+        "NO_PROXY": "127.0.0.1",
+    }
 
 
 # --- speed ----------------------------------------------------------------------------------------------
@@ -302,6 +355,30 @@ def logged() -> Iterator[Printed]:
     """Keep what is logged. Airflow's own loggers print, and bypass those that pytest's caplog listens to."""
     with redirect_stdout(Printed()) as printed:
         yield printed
+
+
+# --- Dag files ------------------------------------------------------------------------------------------
+
+
+def dag_bags() -> ModuleType:
+    """The module that reads Dag files, which Airflow 3.1 has in another place."""
+    try:
+        return import_module("airflow.dag_processing.dagbag")
+    except ImportError:
+        return import_module("airflow.models.dagbag")
+
+
+def make_known(bag: Any) -> None:
+    """Have Airflow's database know the Dags of a bag: Airflow 3.1 runs no others."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    bags = dag_bags()
+    if hasattr(bags, "BundleDagBag"):
+        return
+    bundles = DagBundlesManager()
+    bundles.sync_bundles_to_db()
+    (bundle,) = bundles.get_all_dag_bundles()
+    bags.sync_bag_to_db(bag, bundle.name, None)
 
 
 # --- a task's context -----------------------------------------------------------------------------------

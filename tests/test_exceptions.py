@@ -7,7 +7,7 @@ import pickle
 from copy import copy
 
 import pytest
-from airflow.sdk.exceptions import AirflowException
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_imgver import exceptions
 from airflow_imgver.exceptions import AwsCallError, ResourceMissingError

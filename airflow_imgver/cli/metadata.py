@@ -26,6 +26,7 @@ from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
 from airflow_imgver.triggers.base import ImageVersionTrigger
 
 if TYPE_CHECKING:
+    from airflow.dag_processing.bundles.base import BaseDagBundle
     from sqlalchemy.orm import Session
 
 _SENSORS: dict[str, type[ImageVersionSensor[Any]]] = {
@@ -242,25 +243,26 @@ def _dag(instance: TaskInstance, session: Session) -> Any:
     """Read the one file, and write nothing to the database, as `airflow tasks render` would."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    # Airflow 3.1 has one class for all Dag bags, in another place.
-    try:
-        from airflow.dag_processing.dagbag import BundleDagBag as DagBag
-    except ImportError:
-        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
-
     model = session.get(DagModel, instance.dag_id)
     if model is None or model.bundle_name is None or model.relative_fileloc is None:
         raise LookupError("Airflow does not know where it is")
     bundle = DagBundlesManager().get_bundle(model.bundle_name)
     bundle.initialize()
-    bag = DagBag(
-        dag_folder=str(bundle.path / model.relative_fileloc),
-        bundle_path=bundle.path,
-        bundle_name=bundle.name,
-    )
+    bag = _bag(str(bundle.path / model.relative_fileloc), bundle)
     if errors := list(bag.import_errors.values()):
         raise LookupError(errors[0].strip().splitlines()[-1])
     return bag.dags[instance.dag_id]
+
+
+def _bag(file: str, bundle: BaseDagBundle) -> Any:
+    try:
+        from airflow.dag_processing.dagbag import BundleDagBag
+    except ImportError:
+        # Airflow 3.1 has one class for all Dag bags, in another place; 3.1.0 gives it no bundle's name.
+        from airflow.models.dagbag import DagBag
+
+        return DagBag(dag_folder=file, bundle_path=bundle.path)
+    return BundleDagBag(dag_folder=file, bundle_path=bundle.path, bundle_name=bundle.name)
 
 
 def _next_look_of_task(instance: TaskInstance, settings: _Settings, session: Session) -> str:

@@ -18,7 +18,7 @@ from botocore.validate import ParamValidator
 
 from airflow_imgver.cli.running import UsageError
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.sagemaker_image import moment
+from airflow_imgver.hooks.moments import moment
 
 _FILE = "file://"
 # How the names of the members that are times end.

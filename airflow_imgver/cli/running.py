@@ -8,11 +8,13 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import wraps
 from typing import NoReturn, TextIO
 
+import airflow
 from airflow.configuration import conf
 from airflow.logging_config import configure_logging
 
@@ -100,11 +102,20 @@ def _prepare(*, debug: bool) -> None:
     """Choose where connections come from, and what is logged."""
     # As `airflow connections get` does: outside a task, only a server process reads the metadata database.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    if airflow.__version__ == "3.1.0":
+        # The one release that does not read this, and looks where a worker does.
+        from airflow.secrets import DEFAULT_SECRETS_SEARCH_PATH, DEFAULT_SECRETS_SEARCH_PATH_WORKERS
+
+        DEFAULT_SECRETS_SEARCH_PATH_WORKERS[:] = DEFAULT_SECRETS_SEARCH_PATH
     # What hooks log at INFO, where the credentials come from say, is a task's business.
     conf.set("logging", "logging_level", "WARNING")
     configure_logging()
     if debug:
         _debug()
+    elif not sys.warnoptions:
+        # Airflow 3.2 warns of what its own amazon provider does, which nobody at a prompt can change.
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
 
 
 # --- --debug --------------------------------------------------------------------------------------------

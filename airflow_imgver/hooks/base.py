@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from airflow_imgver.exceptions import InvalidIdentityError
+from airflow_imgver.exceptions import InvalidIdentityError, UnexpectedAnswerError
 from airflow_imgver.hooks.budget import budget_of
 from airflow_imgver.hooks.errors import call_error, quotes_a_credential
 from airflow_imgver.hooks.listing import Versions, readable
@@ -27,13 +27,24 @@ RETRY_MODE = "standard"
 _told: set[tuple[str, str]] = set()
 
 
+class Finding(NamedTuple):
+    """The call that finds what has versions, and where its answers name it."""
+
+    operation: str
+    paginator: str
+    result_key: str
+    name_key: str
+    largest_page: int
+
+
 class ImageVersionHook(AwsGenericHook[Any]):
     """
     A thin wrapper around one list call and its paginator, for a service whose images have versions.
 
     The client is built with the ``[imgver]`` options' timeouts (connect 5 s, read 20 s) and three attempts in
     botocore's ``standard`` mode, where the connection or ``config`` does not say otherwise. Each request of
-    the list call waits for its turn in the process's budget of requests a second.
+    the list call waits for its turn in the process's budget of requests a second, and each request of the
+    call that finds what there is to list in another of the same rate: AWS counts an operation at a time.
 
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
     :param region_name: the AWS region; None takes the connection's or boto3's.
@@ -47,6 +58,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
     result_key: ClassVar[str]
     wire_token: ClassVar[str]
     largest_page: ClassVar[int]
+    finding: ClassVar[Finding]
     budget_option: ClassVar[str]
     attempts = 3
     """How often a request is tried; a wait, which looks again anyway, tries once."""
@@ -71,10 +83,13 @@ class ImageVersionHook(AwsGenericHook[Any]):
         settings = Config(connect_timeout=positive("connect_timeout"), read_timeout=positive("read_timeout"))
         settings = settings.merge(given).merge(Config(retries=retries))
         client: Any = super().get_client_type(region_name, settings, deferrable)
-        budget = budget_of(self.client_key(), self.operation, positive(self.budget_option))
-        # For each attempt, because a repeated one counts at AWS too; and before it is signed, because AWS
-        # refuses a signature that has waited for its turn for five minutes.
-        client.meta.events.register_first(f"request-created.{self.service}.{self.operation}", budget.draw)
+        key, rate = self.client_key(), positive(self.budget_option)
+        for operation in (self.operation, self.finding.operation):
+            # For each attempt, because a repeated one counts at AWS too; and before it is signed, because AWS
+            # refuses a signature that has waited for its turn for five minutes.
+            client.meta.events.register_first(
+                f"request-created.{self.service}.{operation}", budget_of(key, operation, rate).draw
+            )
         return client
 
     def client_key(self) -> str:
@@ -85,15 +100,17 @@ class ImageVersionHook(AwsGenericHook[Any]):
         return sha256(repr((self.service, sorted(told.items()))).encode()).hexdigest()
 
     @classmethod
-    def check(cls, identity: Mapping[str, Any]) -> dict[str, str]:
+    def check(cls, identity: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, str]:
         """
         Check an identity against AWS's own patterns, which botocore does not.
 
         :param identity: field to value, ``{"image_name": ...}`` say.
+        :param only: the fields that are there; None for all.
         :return: the identity.
         :raises InvalidIdentityError: a field breaks its pattern; names the field, the value and the rule.
         """
-        for field, (pattern, rule) in cls.identity_rules.items():
+        for field in only or cls.identity_rules:
+            pattern, rule = cls.identity_rules[field]
             value = identity[field]
             if not isinstance(value, str) or not re.fullmatch(pattern, value):
                 shown = one_line(value)[:100] if isinstance(value, str) else value
@@ -142,6 +159,33 @@ class ImageVersionHook(AwsGenericHook[Any]):
             max_items=max_items,
             starting_token=starting_token,
         )
+
+    def find(self, request: Mapping[str, Any], about: str, *, page_size: int | None = None) -> Iterator[str]:
+        """
+        Stream the ids or names that the finding call answers with, and nothing else of its answers.
+
+        :param request: the call's members, under its own names; None is left out.
+        :param about: what is asked about, in words, for errors.
+        :param page_size: items a request; None asks for the largest page the API gives.
+        """
+        asked = {name: value for name, value in request.items() if value is not None}
+        finding = self.finding
+        answers = Versions(
+            lambda config: self.conn.get_paginator(finding.paginator).paginate(
+                **asked, PaginationConfig=config
+            ),
+            lambda: self.named_errors(about, finding.operation),
+            result_key=finding.result_key,
+            wire_token=self.wire_token,
+            page_size=finding.largest_page if page_size is None else page_size,
+        )
+        for found in answers:
+            name = found.get(finding.name_key)
+            if not isinstance(name, str):
+                raise UnexpectedAnswerError(
+                    f"{finding.operation} for {about} answered with one whose {finding.name_key} is no text"
+                )
+            yield name
 
     def page(self, identity: Mapping[str, Any], request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -192,12 +236,12 @@ class ImageVersionHook(AwsGenericHook[Any]):
             return {"region_name": self.conn_region_name, "aws_partition": self.conn_partition}
 
     @contextmanager
-    def named_errors(self, about: str) -> Iterator[None]:
+    def named_errors(self, about: str, operation: str | None = None) -> Iterator[None]:
         """Let no error of AWS's or botocore's out that does not say which call met it, and about what."""
         try:
             yield
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             # A traceback prints the cause too; and a name for it would stand in a circle with its frames.
-            raise call_error(error, self.operation, about) from (
+            raise call_error(error, operation or self.operation, about) from (
                 None if quotes_a_credential(error) else error
             )

@@ -214,7 +214,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             case {"status": "open", "entry": Mapping() | None as entry} if not self._names_a_list():
                 return entry
             case {"status": "timeout", "message": str(message)}:
-                raise AirflowSensorTimeout(message)
+                self._end(AirflowSensorTimeout(message))
             case {"status": "error", "error": str(name), "message": str(message)} if name in _ERRORS:
                 self._end(_ERRORS[name](message))
         raise UnexpectedEventError(

@@ -11,14 +11,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_imgver.triggers.shared import Shared
 
 if TYPE_CHECKING:
     from airflow_imgver.gate import Gate
     from airflow_imgver.hooks.base import ImageVersionHook
 
 _imported: set[str] = set()
+_imports: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Shared[None]]] = WeakKeyDictionary()
 
 
 class ImageVersionTrigger(BaseTrigger):
@@ -138,13 +142,24 @@ class ImageVersionTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event."""
         if self.hook_path not in _imported:
-            await asyncio.to_thread(_import_what_waits, self)
-            _imported.add(self.hook_path)
+            await _importing(self).get()
         from airflow_imgver.triggers.wait import Wait
 
         yield TriggerEvent(await Wait(self).event())
 
 
+def _importing(trigger: ImageVersionTrigger) -> Shared[None]:
+    """Import what a wait needs, once for all that begin on this loop meanwhile."""
+    here = _imports.setdefault(asyncio.get_running_loop(), {})
+    path = trigger.hook_path
+    if path not in here:
+        importing = here[path] = Shared(asyncio.ensure_future(asyncio.to_thread(_import_what_waits, trigger)))
+        # A future keeps its loop alive; and an import that failed may be tried again.
+        importing.future.add_done_callback(lambda _: here.pop(path))
+    return here[path]
+
+
 def _import_what_waits(trigger: ImageVersionTrigger) -> None:
     import_module("airflow_imgver.triggers.wait")
     trigger.hook_class()
+    _imported.add(trigger.hook_path)

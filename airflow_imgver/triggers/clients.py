@@ -16,6 +16,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.triggers.poller import Poller
+from airflow_imgver.triggers.shared import Shared
 
 # A thousand gates that start together ask Airflow for their connection once, and an edited one is soon seen.
 SECONDS_A_CONNECTION_IS_REMEMBERED = 10.0
@@ -29,7 +30,7 @@ class Loan:
     def __init__(self, here: _Loop, key: str, poller: asyncio.Future[Poller]) -> None:
         self._here = here
         self._key = key
-        self._poller = poller
+        self._poller = Shared(poller)
         self._holders = 0
         self._retired_at: float | None = None
 
@@ -43,8 +44,7 @@ class Loan:
         """Wait until the poller is built; give back what was held, whatever comes of it."""
         self._holders += 1
         try:
-            # Shielded, because one wait that is cancelled must not take the poller from the others.
-            return await asyncio.shield(self._poller)
+            return await self._poller.get()
         except BaseException:
             self.give_back()
             raise
@@ -56,10 +56,10 @@ class Loan:
             return
         if self._here.loans.get(self._key) is self:
             del self._here.loans[self._key]
-        if self._poller.done():
-            _close(self._poller)
+        if (poller := self._poller.future).done():
+            _close(poller)
         else:
-            self._poller.add_done_callback(_close)
+            poller.add_done_callback(_close)
 
 
 class _Loop:
@@ -68,17 +68,17 @@ class _Loop:
     def __init__(self) -> None:
         self.loans: dict[str, Loan] = {}
         # A future only until it is done: it would keep its loop alive.
-        self.keys: dict[str, tuple[float, str | asyncio.Future[str]]] = {}
+        self.keys: dict[str, tuple[float, str | Shared[str]]] = {}
 
-    def settle(self, asked: str, begun: float, key: asyncio.Future[str]) -> None:
+    def settle(self, asked: str, begun: float, key: Shared[str], resolved: asyncio.Future[str]) -> None:
         """Remember what a connection resolved to, or forget that it did not."""
-        failed = key.cancelled() or key.exception() is not None
+        failed = resolved.cancelled() or resolved.exception() is not None
         if self.keys.get(asked) != (begun, key):
             return
         if failed:
             del self.keys[asked]
         else:
-            self.keys[asked] = (begun, key.result())
+            self.keys[asked] = (begun, resolved.result())
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
@@ -115,10 +115,10 @@ async def _key(here: _Loop, hook: ImageVersionHook, *, since: float) -> str:
         del here.keys[old]
     begun, key = here.keys.get(asked, (since, None))
     if key is None or begun < since:
-        key = asyncio.ensure_future(sync_to_async(hook.client_key)())
+        key = Shared(asyncio.ensure_future(sync_to_async(hook.client_key)()))
         here.keys[asked] = (now, key)
-        key.add_done_callback(partial(here.settle, asked, now))
-    return key if isinstance(key, str) else await asyncio.shield(key)
+        key.future.add_done_callback(partial(here.settle, asked, now, key))
+    return key if isinstance(key, str) else await key.get()
 
 
 def _options(hook: ImageVersionHook) -> Any:

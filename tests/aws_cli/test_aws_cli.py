@@ -7,51 +7,11 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from support import aws_cli
+from support import DATASTORE, IMAGE_SET, MISMATCH, SAMPLE, aws_cli, connection_json
 
 from airflow_imgver.emulator import serve
 from airflow_imgver.exceptions import VersionFailedError
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
-
-DATASTORE = "12345678901234567890123456789012"
-IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
-MISMATCH = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
-
-# https://docs.aws.amazon.com/cli/latest/reference/medical-imaging/list-image-set-versions.html, "Examples"
-SAMPLE = [
-    {
-        "ImageSetWorkflowStatus": "UPDATED",
-        "versionId": "4",
-        "updatedAt": 1680029436.304,
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "createdAt": 1680027126.436,
-    },
-    {
-        "ImageSetWorkflowStatus": "UPDATED",
-        "versionId": "3",
-        "updatedAt": 1680029163.325,
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "createdAt": 1680027126.436,
-    },
-    {
-        "ImageSetWorkflowStatus": "COPY_FAILED",
-        "versionId": "2",
-        "updatedAt": 1680027455.944,
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "message": MISMATCH,
-        "createdAt": 1680027126.436,
-    },
-    {
-        "imageSetId": IMAGE_SET,
-        "imageSetState": "ACTIVE",
-        "versionId": "1",
-        "ImageSetWorkflowStatus": "COPIED",
-        "createdAt": 1680027126.436,
-    },
-]
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +24,7 @@ def sample_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def sample_connection(sample_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = {
-        "conn_type": "aws",
-        "login": "testing",
-        "password": "testing",
-        "extra": {"region_name": "us-east-1", "endpoint_url": sample_url},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json(sample_url))
 
 
 def list_sample(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from processes import CHECKOUT, Ended, Forge, Run, ended
-from support import aws_cli, connection_json
+from support import aws_cli_options, connection_json
 
 
 @pytest.fixture(scope="session")
 def forge() -> Iterator[Forge]:
     """The process that commands are forked from."""
-    with Forge() as forge:
+    with Forge.of_ours() as forge:
         yield forge
 
 
@@ -53,7 +53,14 @@ def run_cold(environment: dict[str, str]) -> Run:
     return run
 
 
+@pytest.fixture(scope="module")
+def aws_forge() -> Iterator[Forge]:
+    """The process that the real AWS CLI's commands are forked from."""
+    with Forge.of_the_aws_cli() as forge:
+        yield forge
+
+
 @pytest.fixture
-def aws(emulator_url: str) -> Run:
+def aws(aws_forge: Forge, emulator_url: str, tmp_path: Path) -> Run:
     """Run the real AWS CLI against the embedded AWS."""
-    return lambda *arguments: ended(aws_cli(emulator_url, *arguments))
+    return lambda *arguments: aws_forge.run((*aws_cli_options(emulator_url), *arguments), {}, tmp_path)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from support import aws_cli_environment, aws_cli_program
+
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = [sys.executable, "-m", "airflow_imgver"]
 
@@ -37,10 +39,34 @@ def ended(done: subprocess.CompletedProcess[str]) -> Ended:
 
 # Importing Airflow takes seconds, which a test of every option would pay each time. A command forked after
 # the imports is still a process, with files, an environment and an exit status of its own.
-_FORGE = """
-import json, os, sys
+_OURS = """
+import botocore.loaders, botocore.session
 import airflow_imgver.cli.explaining, airflow_imgver.cli.listing, airflow_imgver.cli.waiting
 from airflow_imgver.__main__ import main
+"""
+_AWS_CLIS = """
+import awscli.clidriver
+import awscli.botocore.loaders, awscli.botocore.session
+botocore = awscli.botocore
+awscli.clidriver.create_clidriver()  # which imports its plugins
+def main(arguments):
+    sys.argv[1:] = arguments
+    sys.exit(awscli.clidriver.main())
+"""
+_FORGE = """
+import inspect, json, os, sys
+{program}
+# Reading the services' models is most of what a client costs; what a child does to its copy stays there.
+models, read = {}, botocore.loaders.JSONFileLoader.load_file
+def load_file(loader, path):
+    if path not in models:
+        models[path] = read(loader, path)
+    return models[path]
+botocore.loaders.JSONFileLoader.load_file = load_file
+for service in ("medical-imaging", "sagemaker"):
+    botocore.session.Session().create_client(service, region_name="us-east-1")
+# So is finding out which operator calls, for which Airflow's AWS hook looks at the file of every module.
+inspect.stack()
 print("ready", flush=True)
 for line in sys.stdin:
     order = json.loads(line)
@@ -58,15 +84,31 @@ for line in sys.stdin:
 class Forge:
     """A process that has done the imports, and forks for each command."""
 
+    def __init__(self, python: str, program: str, environment: Mapping[str, str]) -> None:
+        self._command = [python, "-c", _FORGE.replace("{program}", program)]
+        self._environment = environment
+
+    @classmethod
+    def of_ours(cls) -> Self:
+        """For our own commands."""
+        return cls(sys.executable, _OURS, os.environ | {"PYTHONPATH": str(CHECKOUT)})
+
+    @classmethod
+    def of_the_aws_cli(cls) -> Self:
+        """For those of the real AWS CLI."""
+        return cls(str(aws_cli_program().with_name("python")), _AWS_CLIS, aws_cli_environment())
+
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _FORGE],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+            env=self._environment,
         )
-        assert self._read() == "ready"
+        # Some versions of alembic, which Airflow brings, log their import to stdout.
+        while (line := self._read_line()) != "ready\n":
+            assert line, "it ended before it was ready"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,8 +130,8 @@ class Forge:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return Ended(int(self._read()), out.read_text(), err.read_text())
+        return Ended(int(self._read_line()), out.read_text(), err.read_text())
 
-    def _read(self) -> str:
+    def _read_line(self) -> str:
         assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        return self._process.stdout.readline()

@@ -15,6 +15,7 @@ from support import (
     IMAGE,
     IMAGE_SET,
     MISMATCH,
+    dag_bags,
     image_set_entry,
     image_version_entry,
     load_image_set,
@@ -78,15 +79,18 @@ def run_of_the_dag(metadata_database: None, dag_folder: Path, bundles: str) -> I
     """A run of the Dag, none of whose tasks has started; gives its id."""
     from airflow.api.common.trigger_dag import trigger_dag
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.utils.types import DagRunTriggeredByType
 
+    bags = dag_bags()
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
         DagBundlesManager().sync_bundles_to_db()
-        bag = BundleDagBag(dag_folder=str(dag_folder), bundle_path=dag_folder, bundle_name="clinic")
+        if hasattr(bags, "BundleDagBag"):
+            bag = bags.BundleDagBag(str(dag_folder), bundle_path=dag_folder, bundle_name="clinic")
+        else:
+            bag = bags.DagBag(str(dag_folder), bundle_path=dag_folder)
         assert not bag.import_errors
-        sync_bag_to_db(bag, "clinic", None)
+        bags.sync_bag_to_db(bag, "clinic", None)
         trigger_dag("clinic", run_id="night", triggered_by=DagRunTriggeredByType.TEST)
         yield "night"
 

@@ -68,8 +68,9 @@ class _Task:
 
 def outcome(mode: str, make: Any) -> tuple[Any, ...]:
     """Run a sensor to its end in a mode: its state, the class of its error, what it returns, its XComs."""
+    from airflow.exceptions import AirflowRescheduleException
+    from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
     from airflow.sdk.bases.operator import ExecutorSafeguard
-    from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException, TaskDeferred
 
     ti = _Task()
     context: Any = {"ti": ti, "task_reschedule_count": 0}

@@ -163,6 +163,14 @@ class FastLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(back)
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        # A thread that is no executor's tells of the end.
+        self.in_threads += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self.in_threads -= 1
+
 
 def in_fast_time(main: Callable[[FastLoop], Coroutine[Any, Any, Any]]) -> Any:
     """Run a coroutine on a fast loop."""

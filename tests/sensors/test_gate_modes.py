@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowRescheduleException
 from airflow.models.trigger import Trigger
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk import timezone
-from airflow.sdk.exceptions import (
-    AirflowRescheduleException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferred,
-)
 from support import (
     DATASTORE,
     IMAGE,
@@ -104,9 +101,7 @@ def _legs(make: Callable[[], Any], ti: TaskInstance) -> Any:
 
 
 def _event(classpath: str, kwargs: dict[str, Any]) -> Any:
-    from airflow.sdk._shared.module_loading import import_string
-
-    trigger = import_string(classpath)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
+    trigger = resolve_name(classpath)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
 
     async def events() -> list[Any]:
         return [event.payload async for event in trigger.run()]
@@ -221,7 +216,7 @@ def test_a_timeout_ends_the_gate_the_same_way_in_each_mode(
 ) -> None:
     with changes_after(looks=1_000_000):
         load_image_set(BUSY)
-        outcome = ended(image_set_gate, mode, timeout=0.3, **flags)
+        outcome = ended(image_set_gate, mode, timeout=0.8, **flags)
     assert type(outcome.error) is expected
     if not flags:
         assert str(outcome.error).endswith(
@@ -245,7 +240,7 @@ def test_a_permanent_refusal_ends_the_gate_at_the_first_call(
 @IN_EACH_MODE
 def test_under_silent_fail_a_failed_version_is_waited_on(mode: str) -> None:
     load_image_set(FAILED)
-    outcome = ended(image_set_gate, mode, silent_fail=True, timeout=0.3)
+    outcome = ended(image_set_gate, mode, silent_fail=True, timeout=0.8)
     assert type(outcome.error) is AirflowSensorTimeout
     assert "COPY_FAILED" in str(outcome.error)
     assert list_calls() >= 2
@@ -307,7 +302,7 @@ def test_the_source_of_a_running_copy_is_ready_where_reading_is_allowed(mode: st
     source = image_set_entry(1, "COPYING_WITH_READ_ONLY_ACCESS", "LOCKED")
     with changes_after(looks=1_000_000):
         load_image_set(source)
-        outcome = ended(image_set_gate, mode, allow_read_only=allow, timeout=0.3)
+        outcome = ended(image_set_gate, mode, allow_read_only=allow, timeout=0.8)
     assert (outcome.error is None) is allow
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk import DAG, timezone
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from support import (
     DATASTORE,
     IMAGE,
@@ -158,7 +158,7 @@ def test_a_timeout_of_the_trigger_is_the_sensors() -> None:
 
 
 def test_no_error_of_this_package_is_an_airflow_exception() -> None:
-    from airflow.sdk.exceptions import AirflowException
+    from airflow.providers.common.compat.sdk import AirflowException
 
     for error in (TriggerFailedError, UnexpectedEventError, VersionFailedError):
         assert not issubclass(error, AirflowException)
