@@ -12,12 +12,16 @@ _SERVICES = {"AWS HealthImaging": "healthimaging", "Amazon SageMaker AI images":
 _OPTIONS = {
     "healthimaging_requests_per_second": (
         "How many ListImageSetVersions requests a second each process may send for one connection and "
-        "region; AWS's own quota is 25 for the whole account."
+        "region, and as many SearchImageSets requests; AWS's own quota is 25 of each for the whole account."
     ),
     "sagemaker_requests_per_second": (
-        "How many ListImageVersions requests a second each process may send for one connection and region."
+        "How many ListImageVersions requests a second each process may send for one connection and region, "
+        "and as many ListImages requests."
     ),
-    "threads": "How many threads call AWS for all waits on one connection, region and service of a process.",
+    "threads": (
+        "How many threads call AWS for all waits on one connection, region and service of a process, and for "
+        "one report."
+    ),
     "connect_timeout": "Seconds to wait for a connection to AWS.",
     "read_timeout": "Seconds to wait for AWS to answer.",
 }
@@ -54,6 +58,7 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "airflow_imgver.links.healthimaging.HealthImagingImageSetLink",
             "airflow_imgver.links.sagemaker_image.SageMakerImageLink",
+            "airflow_imgver.links.report.VersionReportLink",
         ],
         "cli": ["airflow_imgver.cli.definition.get_cli_commands"],
     }

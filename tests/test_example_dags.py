@@ -6,13 +6,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pendulum
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.xcom import XComModel
 from airflow.sdk import DAG
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.utils.session import create_session
 from moto.moto_api import state_manager
+from support import dag_bags, make_known
 
 from airflow_imgver.emulator.state import load
 
@@ -26,12 +27,13 @@ pytestmark = pytest.mark.usefixtures("metadata_database")
 
 
 @pytest.fixture(scope="module")
-def dags() -> dict[str, DAG]:
+def dags(metadata_database: None) -> dict[str, DAG]:
     """The Dags by id, read by Airflow with every warning an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        bag = DagBag(str(DAGS))
+        bag = dag_bags().DagBag(str(DAGS))
     assert bag.import_errors == {}
+    make_known(bag)
     for dag in bag.dags.values():
         for gate in dag.tasks:
             if isinstance(gate, BaseSensorOperator):
@@ -51,8 +53,8 @@ def aws(aws_connection: str) -> str:
 class Run:
     """A run that has ended."""
 
-    def __init__(self, dag: DAG, params: dict[str, Any] | None = None) -> None:
-        self._run = dag.test(run_conf=params)
+    def __init__(self, dag: DAG, params: dict[str, Any] | None = None, **more: Any) -> None:
+        self._run = dag.test(run_conf=params, **more)
         self.state = str(self._run.state)
         self.tasks = {instance.task_id: str(instance.state) for instance in self._run.get_task_instances()}
 
@@ -154,3 +156,54 @@ def test_the_sagemaker_example_rolls_nothing_out_when_the_build_failed(dags: dic
     assert run.tasks["create_image_version"] == "success"
     assert run.tasks["wait_for_image"] == "failed"
     assert run.tasks["roll_out"] == "upstream_failed"
+
+
+def reported_on(day: pendulum.DateTime, dags: dict[str, DAG], folder: Path) -> Run:
+    """A run of the report of a day, as the scheduler makes it when the day has ended."""
+    return Run(dags["example_version_report"], {"folder": str(folder)}, logical_date=day.add(days=1))
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_report_example_tells_somebody_of_a_failure_and_where_to_read_on(
+    dags: dict[str, DAG], tmp_path: Path
+) -> None:
+    run = reported_on(pendulum.datetime(2026, 10, 5), dags, tmp_path)
+
+    assert run.state == "success"
+    assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("success", "skipped")
+    summary = run.xcom("report_images")
+    assert summary["updated_after"] == "2026-10-05T00:00:00+00:00"
+    assert summary["updated_before"] == "2026-10-06T00:00:00+00:00"
+    assert [failure["status"] for failure in summary["failures"]] == ["CREATE_FAILED"]
+    _, of_images = run.xcom("tell_somebody").splitlines()
+    assert of_images.startswith(f"1 failed, 0 stuck, 0 unreadable: {tmp_path}")
+    folder = tmp_path / "20261005T000000"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "image_sets.csv",
+        "image_sets.html",
+        "image_sets.parquet",
+        "images.html",
+        "images.jsonl",
+    ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_report_example_of_a_quiet_day_goes_on_and_leaves_an_empty_report_of_its_own(
+    dags: dict[str, DAG], tmp_path: Path
+) -> None:
+    quiet = pendulum.datetime(2026, 11, 1)
+    run = reported_on(quiet, dags, tmp_path)
+
+    assert run.state == "success"
+    assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("skipped", "success")
+    assert run.xcom("report_image_sets")["rows"] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["20261101T000000"]
+
+
+def test_the_report_example_covers_each_day_once_and_whole(dags: dict[str, DAG]) -> None:
+    timetable = dags["example_version_report"].timetable
+    interval = timetable.infer_manual_data_interval(run_after=pendulum.datetime(2026, 11, 21, 0, 1))
+    assert (interval.start, interval.end) == (
+        pendulum.datetime(2026, 11, 20),
+        pendulum.datetime(2026, 11, 21),
+    )

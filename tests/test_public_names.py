@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,21 @@ import pytest
 NAMES = {
     "hooks.healthimaging": ["HealthImagingHook"],
     "hooks.sagemaker_image": ["SageMakerImageHook"],
-    "operators.healthimaging": ["HealthImagingListImageSetVersionsOperator"],
-    "operators.sagemaker_image": ["SageMakerListImageVersionsOperator"],
+    "operators.healthimaging": [
+        "HealthImagingListImageSetVersionsOperator",
+        "HealthImagingVersionReportOperator",
+    ],
+    "operators.sagemaker_image": [
+        "SageMakerListImageVersionsOperator",
+        "SageMakerImageVersionReportOperator",
+    ],
     "sensors.healthimaging": ["HealthImagingImageSetVersionSensor"],
     "sensors.sagemaker_image": ["SageMakerImageVersionSensor"],
     "triggers.healthimaging": ["HealthImagingImageSetVersionTrigger"],
     "triggers.sagemaker_image": ["SageMakerImageVersionTrigger"],
     "links.healthimaging": ["HealthImagingImageSetLink"],
     "links.sagemaker_image": ["SageMakerImageLink"],
+    "links.report": ["VersionReportLink"],
     "exceptions": [
         "AwsCallError",
         "InvalidIdentityError",
@@ -30,6 +38,7 @@ NAMES = {
         "TriggerFailedError",
         "UnexpectedAnswerError",
         "UnexpectedEventError",
+        "UnreadableError",
         "VersionDeletedError",
         "VersionFailedError",
     ],
@@ -42,10 +51,15 @@ SIGNATURES = json.loads(Path(__file__).with_name("public_signatures.json").read_
 
 def shown(parameters: Any) -> dict[str, Any]:
     return {
-        each.name: "required" if each.default is each.empty else each.default
+        each.name: "required" if each.default is each.empty else plain(each.default)
         for each in parameters
         if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name != "self"
     }
+
+
+def plain(default: Any) -> Any:
+    """A default as JSON can hold it."""
+    return str(default) if isinstance(default, timedelta) else default
 
 
 def signature_of(path: str) -> dict[str, Any]:
@@ -98,7 +112,17 @@ def test_the_arguments_of_the_connection_are_those_of_airflows_own_aws_classes(
     room: str, service: str, identity: dict[str, str]
 ) -> None:
     module = f"{room}.{service}"
-    (name,) = NAMES[module]
+    name = NAMES[module][0]
     task = {} if room == "triggers" else {"task_id": "task"}
     made = getattr(import_module(f"airflow_imgver.{module}"), name)(**task, **identity, **CONNECTION)
+    assert {argument: getattr(made, argument) for argument in CONNECTION} == CONNECTION
+
+
+@pytest.mark.parametrize(
+    ("service", "identity"), [("healthimaging", {"datastore_id": "a"}), ("sagemaker_image", {})]
+)
+def test_a_report_takes_the_arguments_of_the_connection_too(service: str, identity: dict[str, str]) -> None:
+    name = NAMES[f"operators.{service}"][1]
+    operator = getattr(import_module(f"airflow_imgver.operators.{service}"), name)
+    made = operator(task_id="task", outputs=["a.csv"], **identity, **CONNECTION)
     assert {argument: getattr(made, argument) for argument in CONNECTION} == CONNECTION

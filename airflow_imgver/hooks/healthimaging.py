@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from botocore.config import Config
 
-from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.base import Finding, ImageVersionHook
 from airflow_imgver.hooks.listing import Versions, listed
+from airflow_imgver.hooks.moments import moment
 from airflow_imgver.versions import Entry, Phase, VersionStatus, image_set_status
 
 _ID = (r"[0-9a-z]{32}", "32 digits and lower-case letters")
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+# BETWEEN must have an end. A day, because this machine's clock may be behind AWS's.
+_AHEAD = timedelta(days=1)
 
 
 class HealthImagingHook(ImageVersionHook):
@@ -38,6 +44,7 @@ class HealthImagingHook(ImageVersionHook):
     result_key = "imageSetPropertiesList"
     wire_token = "nextToken"  # noqa: S105  # a field's name
     largest_page = 50
+    finding = Finding("SearchImageSets", "search_image_sets", "imageSetsMetadataSummaries", "imageSetId", 50)
     budget_option = "healthimaging_requests_per_second"
     request_names: ClassVar = {"datastore_id": "datastoreId", "image_set_id": "imageSetId"}
     identity_rules: ClassVar = {"datastore_id": _ID, "image_set_id": _ID}
@@ -101,6 +108,50 @@ class HealthImagingHook(ImageVersionHook):
         found = self.survey({"datastore_id": datastore_id, "image_set_id": image_set_id}, version).wanted
         return dict(found.entry) if found else None
 
+    def iter_image_set_ids(
+        self,
+        datastore_id: str,
+        *,
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[str]:
+        """
+        Stream the ids of the image sets whose last change lies between two times, the last changed first.
+
+        SearchImageSets answers with DICOM attributes of patients and studies. Nothing of them leaves this
+        method: only ids do. Both ends count as inside, and to the whole second, which is all that a request
+        can say. An image set that changes while the search goes on may be named twice.
+
+        https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_SearchImageSets.html
+
+        :param datastore_id: the data store, 32 digits and lower-case letters.
+        :param updated_after: a datetime or an ISO 8601 text, UTC unless it names an offset; None for the
+            beginning.
+        :param updated_before: likewise; None for no end.
+        :param page_size: image sets a request, 1 to 50; None asks for 50.
+        :raises InvalidIdentityError: the id breaks AWS's pattern.
+        :raises ValueError: a time that is none.
+        :raises AwsCallError: AWS refused or did not answer.
+        """
+        self.check_datastore(datastore_id)
+        after, before = moment(updated_after, "updated_after"), moment(updated_before, "updated_before")
+        request: dict[str, Any] = {"datastoreId": datastore_id}
+        if after is not None or before is not None:
+            ends = (after or _BEGINNING, _whole_second(before or datetime.now(UTC) + _AHEAD))
+            between = {"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]}
+            request["searchCriteria"] = {"filters": [between]}
+        return self.find(request, f"data store {datastore_id}", page_size=page_size)
+
+    @classmethod
+    def check_datastore(cls, datastore_id: Any) -> str:
+        """
+        Check the id of a data store.
+
+        :raises InvalidIdentityError: it breaks AWS's pattern.
+        """
+        return cls.check({"datastore_id": datastore_id}, ("datastore_id",))["datastore_id"]
+
     def observe(self, identity: Mapping[str, Any], version: int | None = None) -> VersionStatus | None:
         """
         Look once at the version that a gate watches, in all but odd cases in one request.
@@ -121,6 +172,11 @@ class HealthImagingHook(ImageVersionHook):
     def read(cls, entry: Entry) -> VersionStatus:
         """Make a status of an entry."""
         return image_set_status(entry)
+
+
+def _whole_second(end: datetime) -> datetime:
+    """Round up, because botocore cuts a time off at its second, and the end of an interval with it."""
+    return end if end.microsecond == 0 else end.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _is_elsewhere(endpoint_url: str | None) -> bool:

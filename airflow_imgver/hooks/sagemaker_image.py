@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-import pendulum
-
-from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.base import Finding, ImageVersionHook
 from airflow_imgver.hooks.listing import Versions, listed
+from airflow_imgver.hooks.moments import moment
 from airflow_imgver.versions import Entry, Survey, VersionStatus, image_version_status, survey
 
 SortBy = Literal["CREATION_TIME", "LAST_MODIFIED_TIME", "VERSION"]
@@ -37,6 +36,7 @@ class SageMakerImageHook(ImageVersionHook):
     result_key = "ImageVersions"
     wire_token = "NextToken"  # noqa: S105  # a field's name
     largest_page = 100
+    finding = Finding("ListImages", "list_images", "Images", "ImageName", 100)
     budget_option = "sagemaker_requests_per_second"
     request_names: ClassVar = {"image_name": "ImageName"}
     identity_rules: ClassVar = {
@@ -110,6 +110,21 @@ class SageMakerImageHook(ImageVersionHook):
         found = self.survey({"image_name": image_name}, version).wanted
         return dict(found.entry) if found else None
 
+    def iter_image_names(
+        self, *, name_contains: str | None = None, page_size: int | None = None
+    ) -> Iterator[str]:
+        """
+        Stream the names of the images that there are, newest first.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListImages.html
+
+        :param name_contains: only images with this text in their names; None for all.
+        :param page_size: images a request, 1 to 100; None asks for 100.
+        :raises AwsCallError: AWS refused or did not answer.
+        """
+        about = f"images named ...{name_contains}..." if name_contains else "all images"
+        return self.find({"NameContains": name_contains or None}, about, page_size=page_size)
+
     def survey(self, identity: Mapping[str, Any], version: int | None = None) -> Survey:
         """
         Find the latest version and the wanted one, newest first.
@@ -128,23 +143,3 @@ class SageMakerImageHook(ImageVersionHook):
     def read(cls, entry: Entry) -> VersionStatus:
         """Make a status of an entry."""
         return image_version_status(entry)
-
-
-def moment(value: datetime | str | None, name: str) -> datetime | None:
-    """
-    Read a time; boto3 would take a text without an offset for the machine's own time zone.
-
-    :param value: a datetime or an ISO 8601 text, UTC unless it names an offset; None and "" are no time.
-    :param name: what it is called, for the error.
-    :raises ValueError: it is neither.
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, str):
-        try:
-            value = pendulum.parse(value, tz="UTC")  # type: ignore[assignment]  # checked below
-        except ValueError as error:
-            raise ValueError(f"{name} must be a datetime or an ISO 8601 text, not {value!r}") from error
-    if not isinstance(value, datetime):
-        raise ValueError(f"{name} must be a datetime or an ISO 8601 text, not {value!r}")  # noqa: TRY004
-    return value if value.tzinfo else value.replace(tzinfo=pendulum.UTC)

@@ -1,7 +1,8 @@
-"""Listing the versions of an image of Amazon SageMaker AI."""
+"""Listing and reporting the versions of images of Amazon SageMaker AI."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,9 @@ from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook, SortBy, SortOrder
 from airflow_imgver.links.sagemaker_image import SageMakerImageLink
 from airflow_imgver.operators.base import ListVersionsOperator
+from airflow_imgver.operators.report import VersionReportOperator, checked_names
+from airflow_imgver.reports.found import Candidate
+from airflow_imgver.reports.rows import IMAGES, Scope
 
 _FILTERS = (
     "creation_time_after",
@@ -72,3 +76,65 @@ class SageMakerListImageVersionsOperator(ListVersionsOperator[SageMakerImageHook
     def _list(self, **paging: Any) -> Listing:
         filters: dict[str, Any] = {name: getattr(self, name) for name in _FILTERS}
         return self.hook.list_image_versions(self.image_name, **filters, **paging)
+
+
+class SageMakerImageVersionReportOperator(VersionReportOperator[SageMakerImageHook]):
+    """
+    Reports the versions of images; further arguments are the base class's.
+
+    With an interval, an image belongs into the report when one of its versions changed in it, or is stuck.
+    AWS does not say whether a build moves the last-modified time of its image, so the versions of all images
+    are listed, and looked at; of an image that belongs there all versions are reported.
+
+    .. seealso::
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListImages.html
+
+    :param image_names: report these, and look for none: a list of names, or the text that a template makes of
+        one; all their versions, whenever they changed.
+    :param name_contains: report images with this text in their names; None for all images of the region.
+    """
+
+    aws_hook_class = SageMakerImageHook
+    table = IMAGES
+    template_fields = aws_template_fields(
+        "image_names",
+        "name_contains",
+        "updated_after",
+        "updated_before",
+        "stuck_after",
+        "fail_on_unreadable",
+        "outputs",
+    )
+
+    def __init__(
+        self,
+        *,
+        image_names: Sequence[str] | str | None = None,
+        name_contains: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_names = image_names
+        self.name_contains = name_contains
+
+    def _where(self) -> str:
+        if self.image_names is not None:
+            if self.name_contains:
+                raise ValueError("give image_names or name_contains, not both")
+            names = self._names()
+            return f"image {names[0]}" if len(names) == 1 else f"{len(names)} images by name"
+        return f"images with {self.name_contains} in their names" if self.name_contains else "all images"
+
+    def _identify(self, name: str) -> Mapping[str, str]:
+        return {"image_name": name}
+
+    def _names(self) -> list[str]:
+        check = SageMakerImageHook.check
+        return checked_names(self.image_names, "image_names", lambda name: check(self._identify(name)))
+
+    def _candidates(self, scope: Scope) -> Iterator[Candidate]:
+        if self.image_names is not None:
+            return map(Candidate, self._names())
+        everything = scope.after is None and scope.before is None
+        names = self.hook.iter_image_names(name_contains=self.name_contains)
+        return (Candidate(name, certain=everything) for name in names)

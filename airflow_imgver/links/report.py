@@ -1,0 +1,25 @@
+"""The AWS console's page of a report in S3."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
+
+
+class VersionReportLink(BaseAwsLink):
+    """
+    Link to a report in the S3 console: to its page where it has one there, else to its first file there.
+
+    A report that is nowhere in S3 has no link: browsers follow none from Airflow's UI to a file, which would
+    be the worker's and not the reader's.
+    """
+
+    name = "Version report"
+    key = "version_report"
+    format_str = BASE_AWS_CONSOLE_LINK + "/s3/object/{bucket}?region={region_name}&prefix={key}"
+
+    def format_link(self, **kwargs: Any) -> str:
+        """Format the link; a key may hold any character."""
+        return super().format_link(**{**kwargs, "key": quote(kwargs.get("key", ""))})

@@ -1,0 +1,195 @@
+"""Reports of version histories: what both services' report operators share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+
+from airflow_imgver.exceptions import InvalidIdentityError, UnreadableError
+from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.moments import duration, moment
+from airflow_imgver.links.report import VersionReportLink
+from airflow_imgver.reports.collect import Collection, History
+from airflow_imgver.reports.contents import Contents
+from airflow_imgver.reports.files import Files, bucket_and_key, outputs_of
+from airflow_imgver.reports.found import Candidate, Found
+from airflow_imgver.reports.progress import Progress
+from airflow_imgver.reports.rows import Scope, Table
+from airflow_imgver.reports.summary import summary
+from airflow_imgver.versions import listed
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, ObjectStoragePath
+
+HookT = TypeVar("HookT", bound=ImageVersionHook)
+
+
+class VersionReportOperator(AwsBaseOperator[HookT]):
+    """
+    Reports what changed, what failed, what is stuck and which older versions are still held.
+
+    Returns a summary: counts, the first failures, and where the report is. Every argument is templated.
+
+    :param outputs: where to, one file or several: paths or URLs of any storage that Airflow knows, that end
+        in ``.html`` (a page), ``.csv``, ``.jsonl`` or ``.parquet`` (a row for each version). A file of that
+        name is replaced, when the whole report is ready.
+    :param updated_after: what changed then or later is news; a datetime or an ISO 8601 text, UTC unless it
+        names an offset; None for all of the past.
+    :param updated_before: and before then; likewise, None for up to now.
+    :param stuck_after: a busy version that has not changed for longer is stuck: a timedelta, seconds, or an
+        ISO 8601 duration.
+    :param fail_on_unreadable: fail, after writing the report, where something could not be read. Where
+        nothing could be read the task fails in any case, and writes nothing.
+    :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials. Also for outputs
+        on ``s3://`` that name no connection of their own.
+    :param region_name: the AWS region; None takes the connection's or boto3's.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
+    :param botocore_config: botocore's client configuration, see
+        https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html
+    """
+
+    operator_extra_links = (VersionReportLink(),)
+    table: ClassVar[Table]
+    # Made for each run: an event cannot be copied, as Airflow copies tasks.
+    _stop: Event | None = None
+
+    def __init__(
+        self,
+        *,
+        outputs: Sequence[str],
+        updated_after: datetime | str | None = None,
+        updated_before: datetime | str | None = None,
+        stuck_after: timedelta | float | str = timedelta(hours=1),
+        fail_on_unreadable: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.outputs = outputs
+        self.updated_after = updated_after
+        self.updated_before = updated_before
+        self.stuck_after = stuck_after
+        self.fail_on_unreadable = fail_on_unreadable
+
+    def _where(self) -> str:
+        """Say what the report is about; checks it before any request."""
+        raise NotImplementedError
+
+    def _candidates(self, scope: Scope) -> Iterable[Candidate]:
+        """Find what there is to list."""
+        raise NotImplementedError
+
+    def _identify(self, name: str) -> Mapping[str, str]:
+        """Make the hook's identity of a candidate's name."""
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Report.
+
+        :return: the summary.
+        :raises ValueError: an argument cannot be what it is; before any request.
+        :raises UnreadableError: nothing could be read; or something, and ``fail_on_unreadable`` is set.
+        :raises AwsCallError: AWS does not let the report be made, or stopped to answer.
+        """
+        self._stop = stop = Event()
+        given = listed(self.outputs, "outputs")
+        outputs = outputs_of([str(self.outputs)] if given is None else given, self.aws_conn_id)
+        scope = self._scope()
+        candidates = self._candidates(scope)
+        self._persist_link(context, scope, outputs)
+        contents = Contents(self.table, scope)
+        progress = Progress(self.log, self.table.things)
+        with Files(outputs, self.table) as files:
+            for one in Collection(
+                self.hook, self.table, scope, Found(candidates), self._identify, progress, stop
+            ):
+                if isinstance(one, History):
+                    files.add(one.rows)
+                    contents.add(one.rows)
+                else:
+                    contents.add_unreadable(one.name, one.reason)
+                    self.log.warning("Not readable: %s", one.reason)
+            if progress.unreadable and progress.unreadable == progress.done:
+                raise self._unreadable(contents, "No file was written.")
+            paths = files.publish(contents)
+        summed_up = summary(contents, paths)
+        self.log.info("Reported on %s: %s", scope.where, _in_words(contents, paths))
+        if contents.unreadable_count and self.fail_on_unreadable:
+            if self.do_xcom_push:
+                # What a callback or a task after this failure looks at.
+                context["ti"].xcom_push(key="return_value", value=summed_up)
+            raise self._unreadable(contents, f"The others are in {', '.join(paths)}.")
+        return summed_up
+
+    def on_kill(self) -> None:
+        """End the threads; Airflow calls this when the task is told to stop, and lets it go on."""
+        if self._stop is not None:
+            self._stop.set()
+
+    def _scope(self) -> Scope:
+        where = self._where()
+        after = moment(self.updated_after, "updated_after")
+        before = moment(self.updated_before, "updated_before")
+        if after is not None and before is not None and after >= before:
+            raise ValueError(
+                f"updated_after must be earlier than updated_before, and {after.isoformat()} is not "
+                f"earlier than {before.isoformat()}"
+                + (": the Dag's schedule gives it an interval of no length" if after == before else "")
+            )
+        stuck_after = duration(self.stuck_after, "stuck_after")
+        with self.hook.named_errors(where):
+            region = self.hook.conn_region_name
+        return Scope(where, region, after, before, stuck_after, made_at=datetime.now(UTC))
+
+    def _persist_link(self, context: Context, scope: Scope, outputs: Sequence[ObjectStoragePath]) -> None:
+        in_s3 = [output for output in outputs if output.protocol == "s3"]
+        if in_s3:
+            page = next((output for output in in_s3 if output.suffix == ".html"), in_s3[0])
+            bucket, key = bucket_and_key(page)
+            VersionReportLink.persist(
+                context=context,
+                operator=self,
+                region_name=scope.region,
+                aws_partition=self.hook.conn_partition,
+                bucket=bucket,
+                key=key,
+            )
+
+    def _unreadable(self, contents: Contents, rest: str) -> UnreadableError:
+        return UnreadableError(
+            f"{contents.unreadable_count} of {contents.unreadable_count + contents.read} "
+            f"{self.table.things} could not be read. The first: {contents.unreadable[0].reason} {rest}"
+        )
+
+
+def _in_words(contents: Contents, paths: Sequence[str]) -> str:
+    """Sum up for the log, without a word of AWS's."""
+    told = [f"{contents.rows:,} versions of {contents.read:,} {contents.table.things}"]
+    told += [f"{found.count:,} {attention}" for attention, found in contents.findings.items() if found.count]
+    if contents.unreadable_count:
+        told.append(f"{contents.unreadable_count:,} {contents.table.things} not readable")
+    return f"{', '.join(told)}; in {', '.join(paths)}"
+
+
+def checked_names(value: Any, field: str, check: Callable[[str], object]) -> list[str]:
+    """
+    Read a list of ids or names, literal, from XCom, or as the text that a template makes of one; each once.
+
+    :param value: the list, or one id or name.
+    :param field: what it is called, for the error.
+    :param check: raises where one breaks AWS's pattern.
+    :raises InvalidIdentityError: it is no list, or one breaks the pattern; names its position.
+    """
+    names = listed(value, field)
+    if names is None:
+        names = [value]
+    for position, name in enumerate(names):
+        try:
+            check(name)
+        except InvalidIdentityError as error:
+            raise InvalidIdentityError(f"at position {position} of {field}: {error}") from None
+    return list(dict.fromkeys(names))

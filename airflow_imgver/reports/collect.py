@@ -1,0 +1,176 @@
+"""Listing the versions of many image sets or images at once: rows, in the order in which they were found."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from threading import Event
+
+from airflow_imgver.exceptions import (
+    AwsCallError,
+    InvalidIdentityError,
+    UnexpectedAnswerError,
+    UnreadableError,
+)
+from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.settings import whole
+from airflow_imgver.reports.contents import changed_at
+from airflow_imgver.reports.found import Candidate, Found
+from airflow_imgver.reports.progress import Progress
+from airflow_imgver.reports.rows import Attention, Row, Scope, Table, rows
+from airflow_imgver.versions import one_line
+
+# How many for each thread are under way ahead of the one whose turn it is: while that one is tried again for
+# some seconds, the others must not run out of work.
+AHEAD = 32
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts where a failure may pass; each attempt is up to three of boto3's own."""
+GIVE_UP_AFTER = 100
+"""So many failures in a row, for one reason, end a report, and not a hundred thousand of them."""
+_NOTICE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The rows of one image set or image, in AWS's order."""
+
+    name: str
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An image set or image that could not be listed."""
+
+    name: str
+    reason: str
+    code: str
+    transient: bool = False
+
+
+@dataclass
+class Collection:
+    """
+    One run over all candidates, several at a time, as fast as the hook's budget of requests lets it.
+
+    :param hook: the service's hook; its client is shared by the threads.
+    :param table: what the rows look like.
+    :param scope: what the report is about.
+    :param found: the candidates; closed when the run ends.
+    :param identify: makes the hook's identity of a candidate's name.
+    :param progress: told how far the run is.
+    :param stop: set from elsewhere, it ends the run.
+    :param pauses: seconds between the attempts at one.
+    """
+
+    hook: ImageVersionHook
+    table: Table
+    scope: Scope
+    found: Found
+    identify: Callable[[str], Mapping[str, str]]
+    progress: Progress
+    stop: Event = field(default_factory=Event)
+    pauses: tuple[float, ...] = PAUSES
+
+    def __iter__(self) -> Iterator[History | Unread]:
+        """
+        Give what came of each candidate, in the order in which they were found.
+
+        Those that turn out to lie outside of the scope are left out.
+
+        :raises UnreadableError: :data:`GIVE_UP_AFTER` could not be read one after another, for one reason.
+        :raises AwsCallError: finding failed for good, or the credentials have expired.
+        :raises RuntimeError: ``stop`` was set.
+        """
+        patience = _Patience(self.table)
+        size = whole("threads")
+        _ = self.hook.conn  # built once, before each thread would build one
+        threads = ThreadPoolExecutor(size, thread_name_prefix="imgver-report")
+        try:
+            for listed in self._in_turn(threads, size * AHEAD):
+                self.progress.count(unreadable=isinstance(listed, Unread))
+                patience.judge(listed)
+                if listed is not None:
+                    yield listed
+        finally:
+            self.stop.set()
+            threads.shutdown(wait=False, cancel_futures=True)
+            self.found.close()
+
+    def _in_turn(self, threads: ThreadPoolExecutor, ahead: int) -> Iterator[History | Unread | None]:
+        """Keep the threads busy, and give the results in the order of the candidates."""
+        candidates: deque[Candidate] = deque()
+        pending: deque[Future[History | Unread | None]] = deque()
+        taken, more = 0, True
+        while more or candidates or pending:
+            if more and not candidates and len(pending) < ahead:
+                some = self.found.after(taken, 0 if pending else _NOTICE_SECONDS)
+                candidates.extend(some or ())
+                taken += len(candidates)
+                more = some is None or bool(some)
+            while candidates and len(pending) < ahead:
+                pending.append(threads.submit(self._list, candidates.popleft()))
+            if pending and wait([pending[0]], _NOTICE_SECONDS).done:
+                yield pending.popleft().result()
+            if self.stop.is_set():
+                raise RuntimeError("The report was stopped before it was whole; no file was written.")
+            self.progress.tell(self.found.total)
+
+    def _list(self, candidate: Candidate) -> History | Unread | None:
+        """List one, again where that may help; None where it lies outside of the scope."""
+        pauses = iter(self.pauses)
+        while True:
+            try:
+                return self._within_scope(candidate, self._rows(candidate.name))
+            except AwsCallError as error:
+                if error.expired:
+                    raise
+                pause = next(pauses, None) if error.transient else None
+                if pause is None or self.stop.is_set():
+                    return Unread(candidate.name, str(error), error.code, error.transient)
+            except (UnexpectedAnswerError, InvalidIdentityError) as error:
+                return Unread(candidate.name, one_line(str(error)), type(error).__name__)
+            # Not all at the same moment; and woken where the run ends.
+            self.stop.wait(pause * random.uniform(0.5, 1))
+
+    def _rows(self, name: str) -> list[Row]:
+        identity = self.identify(name)
+        columns = {self.hook.request_names[member]: value for member, value in identity.items()}
+        return rows(self.table, self.scope, columns, list(self.hook.stream(identity)))
+
+    def _within_scope(self, candidate: Candidate, listed: list[Row]) -> History | None:
+        belongs = candidate.certain or any(
+            row["attention"] == Attention.STUCK or self.scope.covers(changed_at(row)) for row in listed
+        )
+        return History(candidate.name, listed) if belongs else None
+
+
+class _Patience:
+    """Ends a run in which everything fails: from its beginning on, or since AWS stopped to answer."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._in_a_row = 0
+        self._code: str | None = None
+        self._any_read = False
+
+    def judge(self, listed: History | Unread | None) -> None:
+        """
+        Take in what came of the next one.
+
+        :raises UnreadableError: that is enough.
+        """
+        if not isinstance(listed, Unread):
+            self._any_read, self._in_a_row, self._code = True, 0, None
+            return
+        self._in_a_row = self._in_a_row + 1 if listed.code == self._code else 1
+        self._code = listed.code
+        # Later in a run, many in a row may be refused for good by right: to each its own permission.
+        if self._in_a_row >= GIVE_UP_AFTER and (listed.transient or not self._any_read):
+            raise UnreadableError(
+                f"{self._in_a_row} {self._table.things} in a row could not be read, for one reason, and no "
+                f"more were tried. The last: {listed.reason}"
+            )

@@ -1,0 +1,111 @@
+"""What a report says besides its rows: gathered while they go by, and no more memory for more of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import NamedTuple
+
+from airflow_imgver.reports.rows import Attention, Row, Scope, Table
+
+# How much of everything the page shows; the rest is counted there, and stands in the table files.
+ROWS_SHOWN = 1_000
+FINDINGS_SHOWN = 100
+HISTORIES_SHOWN = 30
+VERSIONS_OF_A_HISTORY = 50
+
+
+class Unreadable(NamedTuple):
+    """An image set or image whose versions could not be listed."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Findings:
+    """Rows that need a person for the same reason: all are counted, the first are kept."""
+
+    count: int = 0
+    things: int = 0
+    first: list[Row] = field(default_factory=list)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Count the rows of one image set or image."""
+        self.count += len(rows)
+        self.things += bool(rows)
+        self.first.extend(rows[: FINDINGS_SHOWN - len(self.first)])
+
+
+@dataclass
+class Contents:
+    """
+    Counts, findings and samples of a report.
+
+    ``by_status`` counts versions by AWS's status and by phase, because a status alone does not tell the phase
+    (an UPDATED that is LOCKED is busy); ``by_day`` counts them by phase and by the day of their last change,
+    in UTC. ``histories`` are the versions of the first image sets or images that need a person, by name:
+    those with a failure or a stuck version before those that only hold superseded ones.
+    """
+
+    table: Table
+    scope: Scope
+    read: int = 0
+    rows: int = 0
+    by_status: Counter[tuple[str, str]] = field(default_factory=Counter)
+    by_phase: Counter[str] = field(default_factory=Counter)
+    by_day: dict[date, Counter[str]] = field(default_factory=dict)
+    findings: dict[Attention, Findings] = field(
+        default_factory=lambda: {attention: Findings() for attention in Attention}
+    )
+    unreadable_count: int = 0
+    unreadable: list[Unreadable] = field(default_factory=list)
+    shown: list[Row] = field(default_factory=list)
+    _urgent: dict[str, list[Row]] = field(default_factory=dict)
+    _others: dict[str, list[Row]] = field(default_factory=dict)
+
+    @property
+    def histories(self) -> dict[str, list[Row]]:
+        """The versions to draw a timeline of, by the name of their image set or image."""
+        return dict(islice((self._urgent | self._others).items(), HISTORIES_SHOWN))
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take in all rows of one image set or image."""
+        self.read += 1
+        self.rows += len(rows)
+        for row in rows:
+            self._count(row)
+        for attention, findings in self.findings.items():
+            findings.add([row for row in rows if row["attention"] == attention])
+        self.shown.extend(rows[: ROWS_SHOWN - len(self.shown)])
+        kinds = {row["attention"] for row in rows} - {None}
+        if kinds:
+            urgent = kinds != {Attention.SUPERSEDED}
+            kept = self._urgent if urgent else self._others
+            if len(kept) < HISTORIES_SHOWN:
+                kept[rows[0][self.table.name]] = list(rows[:VERSIONS_OF_A_HISTORY])
+
+    def add_unreadable(self, name: str, reason: str) -> None:
+        """Take in one whose versions could not be listed."""
+        self.unreadable_count += 1
+        if len(self.unreadable) < FINDINGS_SHOWN:
+            self.unreadable.append(Unreadable(name, reason))
+
+    def _count(self, row: Row) -> None:
+        status = row[self.table.status] or row.get("imageSetState") or "without a status"
+        self.by_status[status, row["phase"]] += 1
+        self.by_phase[row["phase"]] += 1
+        if (changed := changed_at(row)) is not None:
+            day = changed.astimezone(UTC).date()
+            self.by_day.setdefault(day, Counter())[row["phase"]] += 1
+
+
+def changed_at(row: Row) -> datetime | None:
+    """When the version of a row last changed, or else was created."""
+    for name in ("updatedAt", "LastModifiedTime", "createdAt", "CreationTime"):
+        if isinstance(moment := row.get(name), datetime):
+            return moment
+    return None
