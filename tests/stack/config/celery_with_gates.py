@@ -1,0 +1,21 @@
+"""
+Celery's settings for workers that run many gates: what a gate imports is imported before a worker forks.
+
+Each task runs in a fork of the worker, and would import AWS's libraries and Airflow's Dag reader anew, which
+is more than a second of a core.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+
+CONFIG = DEFAULT_CELERY_CONFIG | {
+    "imports": (
+        *DEFAULT_CELERY_CONFIG.get("imports", ()),
+        "airflow.dag_processing.bundles.manager",
+        "airflow.dag_processing.dagbag",
+        "airflow.sdk.execution_time.task_runner",
+        "airflow_imgver.sensors.healthimaging",
+        "airflow_imgver.sensors.sagemaker_image",
+    )
+}

@@ -1,0 +1,104 @@
+"""Every example Dag, end to end, as its users run it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from embedded_aws import DATASTORE, entry
+from figures import Figures
+from production import EXAMPLES, Production, Run
+
+from demo.stack import STATE
+
+EXAMPLE_IDS = sorted(file.stem for file in EXAMPLES.glob("example_*.py"))
+TRANSITION_SECONDS = 12
+RUN_SECONDS = 240
+
+# An image set of its own for a Dag that changes one, because all examples run at once here.
+PARAMS: dict[str, dict[str, Any]] = {
+    "example_healthimaging_update": {"image_set_id": "b" * 32},
+}
+
+# And one that a report finds, whose copy has failed.
+FAILED = "c" * 32
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def runs(whole_stack: Production, figures: Figures) -> dict[str, Run]:
+    """A run of each example, ended."""
+    whole_stack.restore()
+    state = json.loads(STATE.read_text())
+    state["healthimaging"][DATASTORE]["b" * 32] = [entry("b" * 32, 1, "CREATED")]
+    failed_lately = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    state["healthimaging"][DATASTORE][FAILED] = [
+        entry(FAILED, 1, "COPY_FAILED")
+        | {"updatedAt": failed_lately, "message": "INTERNAL_ERROR: try again."}
+    ]
+    whole_stack.aws.begin(state)
+    whole_stack.aws.settle(TRANSITION_SECONDS)
+    # Reports are about an interval.
+    since = datetime.now(UTC) - timedelta(days=1)
+    runs = {dag_id: whole_stack.run(dag_id, since=since, **PARAMS.get(dag_id, {})) for dag_id in EXAMPLE_IDS}
+    ended = {dag_id: run.wait(RUN_SECONDS) for dag_id, run in runs.items()}
+    figures.tell(f"Example Dags: {', '.join(f'{dag_id} {state}' for dag_id, state in ended.items())}")
+    return runs
+
+
+def gates_of(run: Run) -> list[str]:
+    """The gates of a run that were not skipped."""
+    tasks = run.stack.api.tasks(run.dag_id)
+    gates = [task["task_id"] for task in tasks if task["operator_name"].endswith("VersionSensor")]
+    return [task_id for task_id in gates if run.tasks[task_id] != "skipped"]
+
+
+@pytest.mark.parametrize("dag_id", EXAMPLE_IDS)
+def test_an_example_ends_well_with_its_gates_in_the_triggerer(runs: dict[str, Run], dag_id: str) -> None:
+    run = runs[dag_id]
+
+    assert run.state == "success", {
+        task_id: run.log_text(task_id) for task_id, state in run.tasks.items() if state == "failed"
+    }
+    for task_id in gates_of(run):
+        log = run.log_text(task_id)
+        assert log.index("Waiting until") < log.index("Open, waited until"), log
+
+
+def test_the_reports_of_an_example_are_where_their_summaries_say(runs: dict[str, Run]) -> None:
+    run = runs["example_version_report"]
+
+    summaries = {task_id: run.xcom(task_id) for task_id in ("report_image_sets", "report_images")}
+    for task_id, suffixes in (
+        ("report_image_sets", [".html", ".csv", ".parquet"]),
+        ("report_images", [".html", ".jsonl"]),
+    ):
+        paths = [Path(path) for path in summaries[task_id]["paths"]]
+        assert [path.suffix for path in paths] == suffixes
+        assert all(path.is_file() for path in paths), "though one may be empty"
+    assert FAILED in {failure["id"] for failure in summaries["report_image_sets"]["failures"]}
+    assert FAILED in Path(summaries["report_image_sets"]["paths"][0]).read_text()
+    assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("success", "skipped")
+
+
+@pytest.mark.parametrize("dag_id", EXAMPLE_IDS)
+def test_the_gates_of_an_example_give_what_they_opened_on_and_a_link_to_it(
+    runs: dict[str, Run], dag_id: str
+) -> None:
+    run = runs[dag_id]
+
+    for task_id in gates_of(run):
+        opened = run.xcom(task_id)
+        assert opened.get("ImageSetWorkflowStatus", opened.get("ImageVersionStatus")) in {
+            "COPIED",
+            "UPDATED",
+            "CREATED",
+        }
+        (link,) = run.stack.api.links(dag_id, run.run_id, task_id).values()
+        assert link is not None
+        assert link.startswith("https://")
+        assert "console.aws.amazon.com" in link
