@@ -49,11 +49,11 @@ class Checkout:
         environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
         return environment | {"CALLS": str(self.calls)}
 
-    def make(self, target: str, python: Path) -> tuple[int, str, list[str]]:
+    def make(self, target: str, python: Path, *variables: str) -> tuple[int, str, list[str]]:
         """Make a target; give the exit status, what it printed, and what Python was asked to do."""
         self.calls.write_text("")
         done = subprocess.run(
-            ["make", target, f"PYTHON={python}"],
+            ["make", target, f"PYTHON={python}", *variables],
             cwd=self.path,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -140,8 +140,15 @@ def test_a_python_without_venv_is_told_what_to_install(checkout: Checkout) -> No
     assert "apt install python3.12-venv" in output
 
 
+def test_the_matrix_is_told_which_combinations_and_pythons_it_may_use(checkout: Checkout) -> None:
+    checkout.make("test-matrix", checkout.python(), "ONLY=3.1-* 3.3-py3.13", "PYTHONS=/a /b", "ARGS=-x")
+
+    asked = checkout.calls.read_text().splitlines()[-1]
+    assert asked == "tests/matrix.py --only 3.1-* 3.3-py3.13 --pythons /a /b -- -x"
+
+
 def test_make_alone_tells_the_targets(checkout: Checkout) -> None:
     done = subprocess.run(["make"], cwd=checkout.path, capture_output=True, text=True, check=True, timeout=60)
 
-    for target in ("demo", "up", "test", "lint", "bench", "clean"):
+    for target in ("demo", "up", "test", "test-matrix", "lint", "bench", "clean"):
         assert f"make {target} " in done.stdout
