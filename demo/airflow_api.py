@@ -1,22 +1,29 @@
-"""What the demo asks of Airflow, over Airflow's public REST API."""
+"""What the demo, and the tests of a whole stack, ask of Airflow, over Airflow's public REST API."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from demo.processes import StackError
 
-PAUSES = (0.2, 0.5, 1)
+PAGE = 100
+
+Query = str | list[str]
 
 
 @dataclass(frozen=True)
 class LogLine:
     """One line of a task's log, with the error that it tells of, if any."""
 
+    at: str
     level: str
     logger: str
     text: str
@@ -25,6 +32,20 @@ class LogLine:
 
 class NotThereError(StackError):
     """Airflow has no such thing, or not yet."""
+
+
+class ThereAlreadyError(StackError):
+    """Airflow has that already."""
+
+
+class FailedError(StackError):
+    """Airflow's API server failed, or gave no answer."""
+
+
+REFUSALS: dict[int, type[StackError]] = {
+    httpx.codes.NOT_FOUND: NotThereError,
+    httpx.codes.CONFLICT: ThereAlreadyError,
+}
 
 
 class AirflowApi:
@@ -37,6 +58,10 @@ class AirflowApi:
     def __init__(self, url: str) -> None:
         self.url = url
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     def unhealthy(self) -> list[str]:
         """The components that are not there, or not yet."""
@@ -54,15 +79,30 @@ class AirflowApi:
         """The Dags that Airflow has read."""
         return {dag["dag_id"] for dag in self._get("/api/v2/dags")["dags"]}
 
+    def dag_files(self) -> set[str]:
+        """The names of the files that those Dags are in."""
+        return {dag["fileloc"].rpartition("/")[2] for dag in self._get("/api/v2/dags")["dags"]}
+
     def import_errors(self) -> str:
         """Why Dag files could not be read."""
         errors = self._get("/api/v2/importErrors")["import_errors"]
         return "\n".join(f"{error['filename']}: {error['stack_trace']}" for error in errors)
 
-    def trigger(self, dag_id: str, params: dict[str, Any]) -> str:
-        """Start a run of a Dag; give its id."""
-        run = self._answer("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": params})
-        return str(run["dag_run_id"])
+    def trigger(self, dag_id: str, params: dict[str, Any], since: datetime | None = None) -> str:
+        """Start a run of a Dag, its data interval from a moment up to now; give its id."""
+        # An id of our own, so that asking again starts no second run.
+        run_id = f"manual__{uuid4()}"
+        body: dict[str, Any] = {"dag_run_id": run_id, "logical_date": None, "conf": params}
+        if since is not None:
+            now = datetime.now(UTC).isoformat()
+            body |= {
+                "logical_date": now,
+                "data_interval_start": since.isoformat(),
+                "data_interval_end": now,
+            }
+        with suppress(ThereAlreadyError):
+            self._answer("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """The state of a run: queued, running, success or failed."""
@@ -74,36 +114,84 @@ class AirflowApi:
         tasks.sort(key=lambda task: task["start_date"] or "~")
         return {task["task_id"]: task["state"] for task in tasks}
 
-    def log(self, dag_id: str, run_id: str, task_id: str) -> list[LogLine]:
+    def task_instances(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
+        """All that Airflow tells of a task's instances: one, or one for each that it was mapped over."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return list(self._all(path, "task_instances", task_id=task_id, order_by="map_index"))
+
+    def count(self, dag_id: str, run_id: str, task_id: str, *states: str) -> int:
+        """How many instances of a task are in one of these states."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return int(self._get(path, task_id=task_id, state=list(states), limit="1")["total_entries"])
+
+    def tasks(self, dag_id: str) -> list[dict[str, Any]]:
+        """What Airflow tells of a Dag's tasks."""
+        return list(self._get(f"/api/v2/dags/{dag_id}/tasks")["tasks"])
+
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str | None]:
+        """The extra links of a task instance, by name."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links"
+        return dict(self._get(path, map_index=str(map_index))["extra_links"])
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task, as somebody does in the UI who wants it to run again."""
+        body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]}
+        self._answer("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
+
+    def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task as a success or as failed, by hand."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        self._answer("PATCH", path, {"new_state": state})
+
+    def log(
+        self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, attempt: int = 1
+    ) -> list[LogLine]:
         """What a task has logged so far, on its worker and in its trigger; nothing before it first ran."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         try:
-            lines = self._get(path, full_content="true")["content"]
+            lines = self._get(path, full_content="true", map_index=str(map_index))["content"]
         except NotThereError:
             return []
         return [
-            LogLine(line.get("level") or "", line.get("logger") or "", line["event"], _error(line))
+            LogLine(
+                line.get("timestamp") or "",
+                line.get("level") or "",
+                line.get("logger") or "",
+                line["event"],
+                _error(line),
+            )
             for line in lines
         ]
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+    def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
         """What a task returned."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
-        return self._get(path, deserialize="true", stringify="false")["value"]
+        query = {"deserialize": "true", "stringify": "false", "map_index": str(map_index)}
+        return self._get(path, **query)["value"]
 
-    def _get(self, path: str, **query: str) -> Any:
-        # A question may meet an SQLite that is being written to.
-        for pause in PAUSES:
-            try:
-                return self._answer("GET", path, query=query)
-            except NotThereError:
-                raise
-            except StackError:
-                time.sleep(pause)
+    def _all(self, path: str, key: str, **query: Query) -> Iterator[Any]:
+        """Read a listing to its end."""
+        offset = 0
+        while page := self._get(path, limit=str(PAGE), offset=str(offset), **query)[key]:
+            yield from page
+            offset += len(page)
+
+    def _get(self, path: str, **query: Query) -> Any:
         return self._answer("GET", path, query=query)
 
+    # Again where the server failed: an SQLite may just be written to, a PostgreSQL be restarted.
+    @retry(
+        retry=retry_if_exception_type(FailedError),
+        wait=wait_random_exponential(0.5, max=4),
+        stop=stop_after_attempt(6),
+        reraise=True,
+    )
     def _answer(
-        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        query: dict[str, Query] | None = None,
     ) -> Any:
         try:
             if "Authorization" not in self._http.headers:
@@ -111,10 +199,12 @@ class AirflowApi:
                 self._http.headers["Authorization"] = f"Bearer {token}"
             answer = self._http.request(method, path, json=body, params=query)
         except httpx.HTTPError as error:
-            raise StackError(f"Airflow's API did not answer {method} {path}: {error}") from error
+            raise FailedError(f"Airflow's API did not answer {method} {path}: {error}") from error
         if answer.is_error:
-            refusal = NotThereError if answer.status_code == httpx.codes.NOT_FOUND else StackError
-            raise refusal(f"Airflow refused {method} {path}: {answer.status_code} {answer.text}")
+            told = f"Airflow refused {method} {path}: {answer.status_code} {answer.text}"
+            if answer.is_server_error:
+                raise FailedError(told)
+            raise REFUSALS.get(answer.status_code, StackError)(told)
         return answer.json()
 
 

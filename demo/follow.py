@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -55,9 +56,9 @@ class Follower:
         self._console = console
         self._started = time.monotonic()
 
-    def start(self, dag_id: str, params: dict[str, Any]) -> FollowedRun:
-        """Start a run."""
-        run = FollowedRun(dag_id, self._api.trigger(dag_id, params))
+    def start(self, dag_id: str, params: dict[str, Any], since: datetime | None = None) -> FollowedRun:
+        """Start a run, its data interval from a moment up to now."""
+        run = FollowedRun(dag_id, self._api.trigger(dag_id, params, since))
         self._tell(run, "", "started")
         return run
 

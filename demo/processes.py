@@ -29,6 +29,10 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def members(self) -> list[psutil.Process]:
+        """The process, and whatever it has started."""
+        return [process for process in psutil.process_iter() if _session(process.pid) == self.process.pid]
+
     def died(self) -> StackError:
         """Say that the process is gone, with the end of what it wrote."""
         last = "\n".join(f"    {line}" for line in self.log.read_text(errors="replace").splitlines()[-15:])
@@ -51,18 +55,23 @@ class Processes:
         self._folder = folder
         self._children: list[Child] = []
 
-    def start(self, name: str, *arguments: str) -> Child:
-        """Start `python -m` with these arguments."""
+    def start(self, name: str, *arguments: str, **environment: str) -> Child:
+        """Start `python -m` with these arguments, and these variables beside the others."""
+        return self.start_program(name, sys.executable, "-m", *arguments, **environment)
+
+    def start_program(self, name: str, *command: str, user: str | None = None, **environment: str) -> Child:
+        """Start a program; one that was started under the same name before goes on in its log."""
         log = self._logs / f"{name}.log"
-        with log.open("wb") as output:
+        with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=self.environment,
+                env=self.environment | environment,
                 cwd=self._folder,
                 start_new_session=True,
+                user=user,
             )
         child = Child(name, process, log)
         self._children.append(child)
@@ -82,6 +91,33 @@ class Processes:
             if child.process.poll() is not None:
                 raise child.died()
 
+    def end(self, child: Child, number: int = signal.SIGTERM, patience: float = 30) -> None:
+        """End one child: asked by a signal first, made to after `patience` seconds."""
+        self._children.remove(child)
+        members = child.members()
+        if child.process.poll() is None:
+            child.process.send_signal(number)
+        try:
+            child.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+        _kill([*members, *child.members()])
+        child.process.wait()
+
+    def kill(self, child: Child) -> None:
+        """End one child and whatever it has started as the loss of its machine would, without a word."""
+        self._children.remove(child)
+        _kill(child.members())
+        child.process.wait()
+
+    def gone(self) -> list[Child]:
+        """Forget the children that ended by themselves, and give them."""
+        gone = [child for child in self._children if child.process.poll() is not None]
+        for child in gone:
+            self._children.remove(child)
+            _kill(child.members())
+        return gone
+
     def stop(self, patience: float = 10) -> None:
         """End every child, and whatever these have started: asked first, made to after `patience` seconds."""
         with _uninterrupted():
@@ -94,13 +130,7 @@ class Processes:
         deadline = time.monotonic() + patience
         while any(child.process.poll() is None for child in self._children) and time.monotonic() < deadline:
             time.sleep(0.05)
-        left = self._members()
-        for process in left:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(left, timeout=5)
+        _kill(self._members())
         for child in self._children:
             child.process.wait()
         self._children.clear()
@@ -108,6 +138,15 @@ class Processes:
     def _members(self) -> list[psutil.Process]:
         sessions = {child.process.pid for child in self._children}
         return [process for process in psutil.process_iter() if _session(process.pid) in sessions]
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=5)
 
 
 def _session(pid: int) -> int | None:

@@ -1,9 +1,10 @@
-"""`make demo`: a real Airflow runs two example Dags on the embedded AWS, and shows their gates waiting."""
+"""`make demo`: a real Airflow runs example Dags on the embedded AWS: gates that wait, and reports on it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime
 
 from rich.console import Console
 
@@ -19,6 +20,8 @@ TRANSITION_SECONDS = 15
 
 COPY = "example_healthimaging_copy"
 BUILD = "example_sagemaker_image"
+REPORT = "example_version_report"
+REPORTS = "reports"
 # The two image sets of the example are of different series, which AWS copies by force only.
 FAILING_COPY = {"force": False}
 
@@ -41,10 +44,33 @@ def show_results(stack: Stack, copy: FollowedRun, build: FollowedRun, console: C
     )
 
 
+def show_reports(stack: Stack, report: FollowedRun, console: Console) -> list[str]:
+    """Print what the reports count; give where their pages are."""
+    pages = []
+    console.print()
+    for task_id in ("report_image_sets", "report_images"):
+        summary = stack.api.xcom(report.dag_id, report.run_id, task_id)
+        counts = ", ".join(f"{count} {what}" for what, count in summary["attention"].items())
+        console.print(f"{task_id}: {summary['rows']} versions, of which {counts}", highlight=False)
+        pages += [path for path in summary["paths"] if path.endswith(".html")]
+    console.print()
+    return pages
+
+
+def end_well(follower: Follower, *runs: FollowedRun) -> None:
+    """Raise where a run failed, after telling why."""
+    failed = [run for run in runs if run.state != "success"]
+    for run in failed:
+        follower.explain(run)
+    if failed:
+        raise RunFailedError(", ".join(run.dag_id for run in failed))
+
+
 def demonstrate(console: Console, *, failing_copy: bool, transition_seconds: float) -> None:
     """Run the demo."""
     console.print("Starting an embedded AWS and a whole Airflow: about half a minute.")
-    with running_stack(SCRATCH, transition_seconds=transition_seconds) as stack:
+    began = datetime.now(UTC)
+    with running_stack(SCRATCH, transition_seconds=transition_seconds, keep=REPORTS) as stack:
         console.print(
             f"Airflow {stack.api.url} and the embedded AWS {stack.aws_url} are ready.\n", highlight=False
         )
@@ -52,13 +78,16 @@ def demonstrate(console: Console, *, failing_copy: bool, transition_seconds: flo
         copy = follower.start(COPY, FAILING_COPY if failing_copy else {})
         build = follower.start(BUILD, {})
         follower.follow([copy, build])
-        failed = [run for run in (copy, build) if run.state != "success"]
-        for run in failed:
-            follower.explain(run)
-        if failed:
-            raise RunFailedError(", ".join(run.dag_id for run in failed))
+        end_well(follower, copy, build)
         show_results(stack, copy, build, console)
+        report = follower.start(REPORT, {"folder": str(SCRATCH / REPORTS)}, since=began)
+        follower.follow([report])
+        end_well(follower, report)
+        pages = show_reports(stack, report, console)
         console.print("Stopping everything.")
+    console.print("The reports on all this, to open in a browser; they stay until the next `make demo`:")
+    for page in pages:
+        console.print(page, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> int:

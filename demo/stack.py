@@ -40,31 +40,37 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, *, transition_seconds: float, port: int | None = None) -> Iterator[Stack]:
+def running_stack(
+    folder: Path, *, transition_seconds: float, port: int | None = None, keep: str | None = None
+) -> Iterator[Stack]:
     """
     Start everything, wait until it is ready, and stop everything on leaving, however that comes about.
 
     :param folder: the scratch folder, made anew; after an error it stays, for one to look for the reason.
     :param transition_seconds: how long a copy or a build takes in the embedded AWS.
     :param port: where Airflow's API and UI listen; a free port by default.
+    :param keep: what of the folder is there to be looked at afterwards, until the next stack.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder):
-        _empty(folder)
+    with only_one(folder):
+        empty(folder)
         try:
             with _started(folder, transition_seconds, port or free_port()) as stack:
                 yield stack
         except KeyboardInterrupt:
             shutil.rmtree(folder)
             raise
-        shutil.rmtree(folder)
+        if keep is None:
+            shutil.rmtree(folder)
+        else:
+            empty(folder, keep)
 
 
 @contextmanager
 def _started(folder: Path, transition_seconds: float, port: int) -> Iterator[Stack]:
     logs = folder / "logs"
     logs.mkdir()
-    environment = _environment(folder, port)
+    environment = airflow_environment(folder, port)
     aws = Processes(logs, environment, CHECKOUT)
     airflow = Processes(logs, environment, CHECKOUT)
     try:
@@ -74,8 +80,8 @@ def _started(folder: Path, transition_seconds: float, port: int) -> Iterator[Sta
             *("--transition-seconds", str(transition_seconds)),
         )
         airflow.run("migrate", "airflow", "db", "migrate")
-        aws_url = _address(emulator)
-        airflow.environment["AIRFLOW_CONN_AWS_DEFAULT"] = _connection(aws_url)
+        aws_url = address_of(emulator)
+        airflow.environment["AIRFLOW_CONN_AWS_DEFAULT"] = aws_connection(aws_url)
         for component in COMPONENTS:
             airflow.start(component, "airflow", component)
         stack = Stack(AirflowApi(f"http://127.0.0.1:{port}"), aws_url, folder, (airflow, aws))
@@ -97,7 +103,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path) -> Iterator[None]:
+    """Refuse a second stack in the same folder."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,15 +113,18 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path, keep: str | None = None) -> None:
+    """Take away what an earlier stack left."""
     for entry in folder.iterdir():
+        if entry.name in ("lock", keep):
+            continue
         if entry.is_dir():
             shutil.rmtree(entry)
-        elif entry.name != "lock":
+        else:
             entry.unlink()
 
 
-def _environment(folder: Path, port: int) -> dict[str, str]:
+def airflow_environment(folder: Path, port: int) -> dict[str, str]:
     """
     What the children see: no settings but these, and nothing of the user's AWS.
 
@@ -152,7 +162,8 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def _connection(aws_url: str) -> str:
+def aws_connection(aws_url: str) -> str:
+    """The connection `aws_default`, as Airflow reads it from a variable."""
     return json.dumps(
         {
             "conn_type": "aws",
@@ -163,7 +174,7 @@ def _connection(aws_url: str) -> str:
     )
 
 
-def _address(emulator: Child) -> str:
+def address_of(emulator: Child) -> str:
     """The URL in the one line that the embedded AWS prints when it is ready."""
     deadline = time.monotonic() + START_LIMIT_SECONDS
     while time.monotonic() < deadline:

@@ -112,6 +112,20 @@ def test_the_demo_shows_the_gates_waiting_and_the_versions_that_went_to_xcom(
         assert cell in tables, output
 
 
+def test_the_demo_ends_with_the_reports_of_what_it_did_and_says_where_they_are(
+    checkout: NewcomersCheckout,
+) -> None:
+    status, output = checkout.run("--transition-seconds", "1")
+
+    assert status == 0, output
+    pages = [Path(line) for line in output.splitlines() if line.endswith(".html")]
+    assert [page.name for page in pages] == ["image_sets.html", "images.html"]
+    assert {path.name for path in (checkout.path / ".demo").iterdir()} <= {"reports", "lock"}
+    rows = (pages[0].with_suffix(".csv")).read_text()
+    assert "COPIED" in rows
+    assert "ea92b0d8838c72a3f25d00d13616f87e" in pages[0].read_text()
+
+
 def test_a_gate_that_stops_makes_the_demo_fail_and_say_why_and_where_to_look(
     checkout: NewcomersCheckout,
 ) -> None:
