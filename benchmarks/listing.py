@@ -13,6 +13,7 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.measure import Row, Timed, ratio
+from benchmarks.served import served
 from benchmarks.stub import (
     DATASTORE_ID,
     IMAGE_NAME,
@@ -20,7 +21,6 @@ from benchmarks.stub import (
     IMAGE_SET_ID,
     IMAGE_SET_PAGE,
     VERSIONS,
-    served,
 )
 
 REGION = "us-east-1"
@@ -31,17 +31,17 @@ XCOM_AIM = 1.50
 
 def rows() -> Iterator[Row]:
     """Measure both services."""
-    with served() as url:
+    with served("benchmarks.stub") as stub:
         os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(
             {
                 "conn_type": "aws",
                 "login": "testing",
                 "password": "testing",
-                "extra": {"region_name": REGION, "endpoint_url": url},
+                "extra": {"region_name": REGION, "endpoint_url": stub.url},
             }
         )
-        yield from _healthimaging(url)
-        yield from _sagemaker(url)
+        yield from _healthimaging(stub.url)
+        yield from _sagemaker(stub.url)
 
 
 def _healthimaging(url: str) -> Iterator[Row]:

@@ -46,7 +46,7 @@ def write(rows: Sequence[Row]) -> None:
     missed = [row for row in rows if row.verdict.startswith("missed")]
     lines += ["", *(f"**Aim missed:** {row.what}: {row.verdict}.\n" for row in missed)]
     lines += [] if missed else ["Every aim was met.", ""]
-    lines += [f"Machine: {_machine()}.", ""]
+    lines += [f"Machine: {machine()}.", ""]
     RESULTS.write_text("\n".join(lines))
 
 
@@ -68,7 +68,7 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _machine() -> str:
+def machine() -> str:
     """Tell what the figures depend on, and nothing that names the machine."""
     versions = ", ".join(f"{name} {version(name)}" for name in _DISTRIBUTIONS)
     return (

@@ -7,14 +7,11 @@ bodies are made before the first request. It runs in a process of its own: ``pyt
 
 from __future__ import annotations
 
-import asyncio
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
+
+from benchmarks.served import AWS_JSON, Connection, response, serve
 
 VERSIONS = 5_000
 IMAGE_SET_PAGE = 50
@@ -28,64 +25,14 @@ _CREATED = 1_680_027_126.436
 _ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 
 
-def main() -> None:
-    """Serve until the standard input is closed, which also happens when the parent dies."""
-    asyncio.run(_serve())
+class _Answering(Connection):
+    """Has every answer ready."""
 
+    answers: ClassVar[dict[bytes, bytes]]
 
-@contextmanager
-def served() -> Iterator[str]:
-    """Run the server in a process of its own, and yield its URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.stub"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        url = process.stdout.readline().strip()
-        if not url:
-            raise RuntimeError(f"The stub server did not start: it ended with {process.wait(10)}.")
-        yield url
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
-
-
-async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    answers = _answers()
-    server = await loop.create_server(lambda: _Connection(answers), "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    print(f"http://{host}:{port}", flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
-
-
-class _Connection(asyncio.Protocol):
-    """One HTTP/1.1 connection that is kept alive; requests come one after another."""
-
-    def __init__(self, answers: dict[bytes, bytes]) -> None:
-        self._answers = answers
-        self._received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while (request := self._next_request()) is not None:
-            self._transport.write(self._answers.get(request, _REFUSAL))
-
-    def _next_request(self) -> bytes | None:
-        head, blank, rest = self._received.partition(b"\r\n\r\n")
-        length = re.search(rb"(?im)^content-length: *([0-9]+)", head)
-        size = int(length[1]) if length else 0
-        if not blank or len(rest) < size:
-            return None
-        self._received = rest[size:]
+    def answer(self, target: bytes, body: bytes) -> bytes:
         # SageMaker's page token stands in the body, HealthImaging's in the address.
-        return rest[:size] if size else head.split(b" ", 2)[1]
+        return self.answers.get(body or target, _REFUSAL)
 
 
 def _answers() -> dict[bytes, bytes]:
@@ -101,7 +48,7 @@ def _image_set_answers() -> dict[bytes, bytes]:
         page |= {"nextToken": next_token} if next_token else {}
         # botocore writes the members in the order that they were given: by hand, or by the paginator.
         for query in _orders("maxResults", IMAGE_SET_PAGE, "nextToken", token):
-            answers[f"{path}?{query}".encode()] = _answer(page, "application/json")
+            answers[f"{path}?{query}".encode()] = response(page)
     return answers
 
 
@@ -110,7 +57,7 @@ def _image_answers() -> dict[bytes, bytes]:
     for token, next_token, numbers in _pages(IMAGE_PAGE):
         page: dict[str, Any] = {"ImageVersions": [_image_version(number) for number in numbers]}
         page |= {"NextToken": next_token} if next_token else {}
-        answer = _answer(page, "application/x-amz-json-1.1")
+        answer = response(page, AWS_JSON)
         asked: dict[str, Any] = {"ImageName": IMAGE_NAME, "MaxResults": IMAGE_PAGE}
         answers[json.dumps(asked | ({"NextToken": token} if token else {})).encode()] = answer
         if token:
@@ -164,21 +111,11 @@ def _image_version(number: int) -> dict[str, Any]:
     }
 
 
-def _answer(content: dict[str, Any], media_type: str, status: str = "200 OK") -> bytes:
-    body = json.dumps(content).encode()
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n"
-        "x-amzn-RequestId: 00000000-0000-0000-0000-000000000000\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-_REFUSAL = _answer(
-    {"__type": "ValidationException", "message": "The stub has no such page."},
-    "application/json",
-    "400 Bad Request",
+_REFUSAL = response(
+    {"__type": "ValidationException", "message": "The stub has no such page."}, status="400 Bad Request"
 )
 
 
 if __name__ == "__main__":
-    main()
+    _Answering.answers = _answers()
+    serve(_Answering)

@@ -28,7 +28,8 @@ class Stalls:
     """How late the loop is for a task that only sleeps, and how much of it Python's collector took."""
 
     def __init__(self) -> None:
-        self._collecting_since = self._collected = 0.0
+        self._collecting_since: float | None = None
+        self._collected = 0.0
         gc.callbacks.append(self._collecting)
         self.reset()
 
@@ -39,17 +40,23 @@ class Stalls:
         if phase == "start":
             self._collecting_since = time.perf_counter()
             return
-        took = time.perf_counter() - self._collecting_since
+        took = self._under_way()
+        self._collecting_since = None
         self._collected += took
         self.worst_collection = max(self.worst_collection, took)
 
+    def _under_way(self) -> float:
+        # Another thread's collection lets the loop go on before it comes to say that it has ended.
+        return 0.0 if self._collecting_since is None else time.perf_counter() - self._collecting_since
+
     async def watch(self) -> None:
         while True:
-            before, collected = time.perf_counter(), self._collected
+            before, collected = time.perf_counter(), self._collected + self._under_way()
             await asyncio.sleep(TICK)
             late = time.perf_counter() - before - TICK
             self.worst = max(self.worst, late)
-            self.worst_besides = max(self.worst_besides, late - (self._collected - collected))
+            collected = self._collected + self._under_way() - collected
+            self.worst_besides = max(self.worst_besides, late - max(0.0, collected))
             self.total += late if late > A_STALL else 0.0
 
 
