@@ -12,12 +12,12 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from pages import (
     CHECKOUT,
     LISTING,
     PAGES,
+    REPORTING,
     blocks,
     headings,
     links,
@@ -26,7 +26,7 @@ from pages import (
     table_under,
     xcom_samples,
 )
-from support import connection_json, context_of
+from support import connection_json, context_of, dag_bags, make_known
 
 from airflow_imgver.operators.base import ListVersionsOperator
 
@@ -71,7 +71,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 @every_page
 def test_every_command_is_one_that_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):.*##", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*##", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     for words in commands(page):
         assert words[0] in COMMANDS, f"{page.name}: {words}"
         if words[0] == "make":
@@ -156,9 +156,10 @@ def test_the_dag_of_a_page_is_found_by_airflow_and_runs_to_its_end(
     (block,) = blocks(CHECKOUT / name, "python")
     (tmp_path / "dag_of_a_page.py").write_text(block)
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", dag_bundle(tmp_path))
-    bag = DagBag(str(tmp_path))
+    bag = dag_bags().DagBag(str(tmp_path))
 
     assert bag.import_errors == {}
+    make_known(bag)
     (dag,) = bag.dags.values()
     assert isinstance(dag, DAG)
     assert str(dag.test().state) == "success"
@@ -176,6 +177,22 @@ def test_every_operator_of_the_listing_page_lists() -> None:
     assert listed["failed"] == [["2", sample[0]["message"]]]
     assert [version["Version"] for version in listed["recent"]][-1] == 2
     assert listed["image_versions"][-1] == xcom_samples()["Version"]
+
+
+@pytest.mark.usefixtures("connection")
+def test_the_summary_of_the_reporting_page_is_what_the_operator_returns(tmp_path: Path) -> None:
+    named = run_page(REPORTING)
+    (sample,) = [json.loads(block) for block in blocks(REPORTING, "json")]
+    report = named["report_image_sets"]
+    report.updated_after, report.updated_before = sample["updated_after"], sample["updated_before"]
+    report.outputs = [str(tmp_path / "2023-03-28.csv")]
+    summary = report.execute(context_of())
+
+    assert list(summary) == list(sample)
+    differ = {"paths", "made_at"}
+    assert {key: value for key, value in summary.items() if key not in differ} == {
+        key: value for key, value in sample.items() if key not in differ
+    }
 
 
 @pytest.mark.usefixtures("connection")

@@ -12,8 +12,7 @@ from typing import Any
 import boto3
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-from airflow.providers.common.compat.sdk import conf
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, conf
 from pages import GATES, REFERENCE, blocks, table_under, tables
 
 from airflow_imgver import emulator, exceptions
