@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
@@ -18,8 +18,18 @@ from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.triggers.poller import Poller
 from airflow_imgver.triggers.shared import Shared
 
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+
 # A thousand gates that start together ask Airflow for their connection once, and an edited one is soon seen.
 SECONDS_A_CONNECTION_IS_REMEMBERED = 10.0
+
+
+class Resolved(NamedTuple):
+    """What a connection resolved to, and the digest of it that says who shares a client."""
+
+    key: str
+    connection: AwsConnectionWrapper
 
 
 class Loan:
@@ -68,17 +78,19 @@ class _Loop:
     def __init__(self) -> None:
         self.loans: dict[str, Loan] = {}
         # A future only until it is done: it would keep its loop alive.
-        self.keys: dict[str, tuple[float, str | Shared[str]]] = {}
+        self.resolved: dict[str, tuple[float, Resolved | Shared[Resolved]]] = {}
 
-    def settle(self, asked: str, begun: float, key: Shared[str], resolved: asyncio.Future[str]) -> None:
+    def settle(
+        self, asked: str, begun: float, shared: Shared[Resolved], resolved: asyncio.Future[Resolved]
+    ) -> None:
         """Remember what a connection resolved to, or forget that it did not."""
         failed = resolved.cancelled() or resolved.exception() is not None
-        if self.keys.get(asked) != (begun, key):
+        if self.resolved.get(asked) != (begun, shared):
             return
         if failed:
-            del self.keys[asked]
+            del self.resolved[asked]
         else:
-            self.keys[asked] = (begun, resolved.result())
+            self.resolved[asked] = (begun, resolved.result())
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
@@ -94,15 +106,17 @@ async def borrow(hook: ImageVersionHook, *, instead_of: Loan | None = None) -> t
     :return: the poller, and the loan to give back.
     """
     here = _loops.setdefault(asyncio.get_running_loop(), _Loop())
-    key = await _key(here, hook, since=instead_of.retire() if instead_of else float("-inf"))
+    since = instead_of.retire() if instead_of else float("-inf")
+    key, connection = await _resolved(here, hook, since=since)
     loan = here.loans.get(key)
     if loan is None or loan is instead_of:
         # Airflow answers a trigger's questions only in the thread that asgiref keeps for them.
-        loan = here.loans[key] = Loan(here, key, asyncio.ensure_future(sync_to_async(_build)(hook)))
+        poller = asyncio.ensure_future(sync_to_async(_build)(hook, connection))
+        loan = here.loans[key] = Loan(here, key, poller)
     return await loan.hold(), loan
 
 
-async def _key(here: _Loop, hook: ImageVersionHook, *, since: float) -> str:
+async def _resolved(here: _Loop, hook: ImageVersionHook, *, since: float) -> Resolved:
     """
     Resolve the connection, once for all who ask within seconds, and digest it.
 
@@ -111,21 +125,27 @@ async def _key(here: _Loop, hook: ImageVersionHook, *, since: float) -> str:
     asked = repr((hook.service, hook.aws_conn_id, hook._region_name, hook._verify, _options(hook)))
     now = asyncio.get_running_loop().time()
     oldest = now - SECONDS_A_CONNECTION_IS_REMEMBERED
-    for old in [name for name, (begun, _) in here.keys.items() if begun < oldest]:
-        del here.keys[old]
-    begun, key = here.keys.get(asked, (since, None))
-    if key is None or begun < since:
-        key = Shared(asyncio.ensure_future(sync_to_async(hook.client_key)()))
-        here.keys[asked] = (now, key)
-        key.future.add_done_callback(partial(here.settle, asked, now, key))
-    return key if isinstance(key, str) else await key.get()
+    for old in [name for name, (begun, _) in here.resolved.items() if begun < oldest]:
+        del here.resolved[old]
+    begun, known = here.resolved.get(asked, (since, None))
+    if known is None or begun < since:
+        known = Shared(asyncio.ensure_future(sync_to_async(_resolve)(hook)))
+        here.resolved[asked] = (now, known)
+        known.future.add_done_callback(partial(here.settle, asked, now, known))
+    return known if isinstance(known, Resolved) else await known.get()
 
 
 def _options(hook: ImageVersionHook) -> Any:
     return getattr(hook._config, "_user_provided_options", None)
 
 
-def _build(hook: ImageVersionHook) -> Poller:
+def _resolve(hook: ImageVersionHook) -> Resolved:
+    return Resolved(hook.client_key(), hook.conn_config)
+
+
+def _build(hook: ImageVersionHook, connection: AwsConnectionWrapper) -> Poller:
+    # What was digested is what is built; to ask for the connection again might tell of another one.
+    hook.conn_config = connection
     # The wait is the retry.
     hook.attempts = 1
     # A role that is assumed is a request of its own, and can fail like one.

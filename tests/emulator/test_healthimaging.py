@@ -300,6 +300,8 @@ def test_of_many_updates_at_once_one_is_taken(emulator_url: str) -> None:
         aws_secret_access_key="testing",
         config=Config(inject_host_prefix=False, max_pool_connections=8),
     )
+    # botocore makes its error classes at their first use; threads that do so together may get two of each.
+    TooLate = client.exceptions.ResourceNotFoundException
 
     def update(latest: str) -> str:
         try:
@@ -309,7 +311,7 @@ def test_of_many_updates_at_once_one_is_taken(emulator_url: str) -> None:
                 latestVersionId=latest,
                 updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": LONG_UPDATE}},
             )
-        except client.exceptions.ResourceNotFoundException:
+        except TooLate:
             return "too late"
         return "taken"
 

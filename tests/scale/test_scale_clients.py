@@ -216,9 +216,9 @@ def test_expired_credentials_are_renewed_once_for_all_waits(monkeypatch: pytest.
     build, client_key = clients._build, HealthImagingHook.client_key
     expired_at = 100.0
 
-    def counted_build(hook: Any) -> Any:
+    def counted_build(hook: Any, connection: Any) -> Any:
         built.append(hook)
-        return build(hook)
+        return build(hook, connection)
 
     def counted_key(self: Any) -> str:
         looked_up.append(self)

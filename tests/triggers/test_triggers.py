@@ -377,10 +377,17 @@ class WatchedTrigger(HealthImagingImageSetVersionTrigger):
         return WatchedHook
 
 
-def test_two_hundred_triggers_build_one_client_and_nothing_of_it_on_the_loop(aws_connection: str) -> None:
-    load_image_set(image_set_entry(4))
+@pytest.fixture
+def watched() -> type[WatchedHook]:
     WatchedHook.resolving.clear()
     WatchedHook.building.clear()
+    return WatchedHook
+
+
+def test_two_hundred_triggers_build_one_client_and_nothing_of_it_on_the_loop(
+    aws_connection: str, watched: type[WatchedHook]
+) -> None:
+    load_image_set(image_set_entry(4))
     _, kwargs = image_set_trigger(poke_interval=0.5).serialize()
 
     async def scenario() -> list[Any]:
@@ -390,8 +397,20 @@ def test_two_hundred_triggers_build_one_client_and_nothing_of_it_on_the_loop(aws
         return await asyncio.gather(*(one() for _ in range(200)))
 
     assert asyncio.run(scenario()) == [["open"]] * 200
-    assert len(WatchedHook.building) == 1
+    assert len(watched.building) == 1
     # They ask within seconds of each other, so one answer is enough for all.
-    assert len(WatchedHook.resolving) == 1
-    loop_thread = threading.main_thread()
-    assert loop_thread not in {*WatchedHook.building, *WatchedHook.resolving}
+    assert len(watched.resolving) == 1
+    assert threading.main_thread() not in {*watched.building, *watched.resolving}
+
+
+def test_a_client_is_built_of_what_its_connection_was_found_to_be_seconds_before(
+    aws_connection: str, watched: type[WatchedHook]
+) -> None:
+    load_image_set(image_set_entry(4))
+    _, kwargs = image_set_trigger().serialize()
+
+    async def one_after_the_other() -> list[Any]:
+        return [event.payload["status"] for _ in range(2) async for event in WatchedTrigger(**kwargs).run()]
+
+    assert asyncio.run(one_after_the_other()) == ["open", "open"]
+    assert (len(watched.resolving), len(watched.building)) == (1, 2)
