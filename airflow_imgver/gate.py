@@ -17,6 +17,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
+from airflow_imgver.arguments import listed, listed_versions, version_number, wait_until_value
 from airflow_imgver.exceptions import (
     AwsCallError,
     InvalidIdentityError,
@@ -33,9 +34,6 @@ from airflow_imgver.versions import (
     WaitUntil,
     as_plain,
     gate_opens,
-    listed,
-    version_number,
-    wait_until_value,
 )
 
 GATE_ERRORS: tuple[type[Exception], ...] = (
@@ -127,7 +125,7 @@ class Gate:
         ids = listed(identity[field], field)
         self.is_list = ids is not None
         self._gathers_errors = self.is_list and not fail_fast and not silent_fail
-        versions = None if ids is None else _listed_versions(version)
+        versions = None if ids is None else listed_versions(version)
         self.stored: dict[str, Any] = {
             **identity,
             field: identity[field] if ids is None else ids,
@@ -310,11 +308,6 @@ def _busy_longest(unsettled: Iterable[Watched]) -> tuple[datetime, Watched] | No
     return min(busy, key=itemgetter(0), default=None)
 
 
-def names_a_list(value: Any, field: str) -> bool:
-    """Tell whether a field's value is a list of ids, or the text of one, rather than one id."""
-    return listed(value, field) is not None
-
-
 def _key(identity: Mapping[str, str], version: int | None) -> tuple[Any, ...]:
     return (*identity.values(), version)
 
@@ -342,15 +335,6 @@ def _wanted(
         except InvalidIdentityError as error:
             raise InvalidIdentityError(f"at position {position} of the list: {error}") from None
     return wanted
-
-
-def _listed_versions(version: Any) -> list[Any] | None:
-    """Return the versions where a list was given; None where one was, or none."""
-    if isinstance(version, str):
-        return listed(version, "version") if version.lstrip().startswith("[") else None
-    if isinstance(version, bytes | Mapping) or not isinstance(version, Iterable):
-        return None
-    return list(version)
 
 
 def _together(errors: list[Exception], of: int) -> Exception:

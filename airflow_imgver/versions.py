@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from ast import literal_eval
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
-from airflow_imgver.exceptions import (
-    InvalidIdentityError,
-    UnexpectedAnswerError,
-    VersionDeletedError,
-    VersionFailedError,
-)
+from airflow_imgver.exceptions import UnexpectedAnswerError, VersionDeletedError, VersionFailedError
 
 Entry = Mapping[str, Any]
 """One version as AWS lists it: AWS's own names, times as aware datetimes."""
@@ -68,8 +62,9 @@ class VersionStatus:
 
 # --- status -> phase ------------------------------------------------------------------------------------
 
-# A bound, because Python refuses to read thousands of digits, with an error that names no field.
-_DIGITS = r"[0-9]{1,18}"
+VERSION_DIGITS = r"[0-9]{1,18}"
+"""A version number; bounded, because Python refuses to read thousands of digits, and names no field."""
+
 _READ_ONLY = "COPYING_WITH_READ_ONLY_ACCESS"
 _IMAGE_SET_BUSY = frozenset(
     {
@@ -172,7 +167,7 @@ def _word(entry: Entry, name: str) -> str | None:
 
 def _image_set_version(entry: Entry) -> int:
     number = entry.get("versionId")
-    if not isinstance(number, str) or not re.fullmatch(_DIGITS, number):
+    if not isinstance(number, str) or not re.fullmatch(VERSION_DIGITS, number):
         raise UnexpectedAnswerError(
             f"HealthImaging listed an image set version whose versionId is {number!r}"
         )
@@ -287,67 +282,7 @@ def _failure(found: VersionStatus, of: str) -> VersionFailedError | VersionDelet
     )
 
 
-# --- small readings -------------------------------------------------------------------------------------
-
-_VERSION = rf"(?:arn:\S+:image-version/\S+/)?({_DIGITS})"
-
-
-def version_number(value: object) -> int | None:
-    """
-    Read a ``version`` argument, which may be a number, digits, or a SageMaker ``ImageVersionArn``.
-
-    :param value: None stands for the latest. A template that rendered to nothing does not: it would make a
-        gate on one version a gate on whatever is newest.
-    :raises InvalidIdentityError: anything else.
-    """
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and (found := re.fullmatch(_VERSION, value)):
-        return int(found[1])
-    raise InvalidIdentityError(
-        f"version must be a version number such as 4 or '4', or a SageMaker ImageVersionArn, not {value!r}; "
-        "leave it out to gate on the latest version"
-    )
-
-
-def listed(value: Any, field: str) -> list[Any] | None:
-    """
-    Read an argument that may be a list, literal, from XCom, or as the text that a template makes of one.
-
-    :param value: what was given.
-    :param field: what it is called, for the error.
-    :return: the items; None where one text was given.
-    :raises InvalidIdentityError: it is neither.
-    """
-    # "None" could name a SageMaker image, and is far more often what a template makes of nothing.
-    if isinstance(value, str) and value != "None":
-        if not value.lstrip().startswith("["):
-            return None
-        try:
-            value = literal_eval(value)
-        except (ValueError, SyntaxError):
-            raise InvalidIdentityError(
-                f"{field} looks like a list and cannot be read as one: {value[:80]!r}"
-            ) from None
-    if value is None or isinstance(value, str):
-        raise InvalidIdentityError(f"{field} is None; the XCom or template that it comes from was empty")
-    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
-        raise InvalidIdentityError(f"{field} must be an id or a list of ids, not {value!r}")
-    return list(value)
-
-
-def wait_until_value(value: object) -> WaitUntil:
-    """
-    Read a ``wait_until`` argument.
-
-    :raises ValueError: it is none of ``ready``, ``settled`` and ``deleted``.
-    """
-    for known in get_args(WaitUntil):
-        if value == known:
-            return known  # type: ignore[no-any-return]  # get_args answers Any
-    raise ValueError(f"wait_until must be one of {', '.join(get_args(WaitUntil))}, not {value!r}")
+# --- words and values -----------------------------------------------------------------------------------
 
 
 def as_plain(value: Any) -> Any:

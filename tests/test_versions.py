@@ -1,4 +1,4 @@
-"""The rule of the gate: status to phase, the latest of many, the verdict, and the small readings."""
+"""The rule of the gate: status to phase, the latest of many, the verdict."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import IMAGE, MISMATCH, STARTED, image_set_entry, image_version_entry
+from support import MISMATCH, STARTED, image_set_entry, image_version_entry
 
 from airflow_imgver.exceptions import (
-    InvalidIdentityError,
     UnexpectedAnswerError,
     VersionDeletedError,
     VersionFailedError,
@@ -27,8 +26,6 @@ from airflow_imgver.versions import (
     image_version_status,
     one_line,
     survey,
-    version_number,
-    wait_until_value,
 )
 
 # --- status -> phase ------------------------------------------------------------------------------------
@@ -357,57 +354,7 @@ def test_awss_words_cannot_break_a_line_of_the_log() -> None:
     assert r"a\nERROR forged \u202e\x1b[2J" in str(caught.value)
 
 
-# --- small readings -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
-        (None, None),
-        (0, 0),
-        (4, 4),
-        ("4", 4),
-        ("0010", 10),
-        (f"arn:aws:sagemaker:eu-west-1:123456789012:image-version/{IMAGE}/7", 7),
-        (f"arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:image-version/{IMAGE}/12", 12),
-    ],
-)
-def test_a_version_may_be_a_number_digits_or_an_arn(value: Any, number: int | None) -> None:
-    assert version_number(value) == number
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        " ",
-        "None",
-        "latest",
-        "-1",
-        -1,
-        1.0,
-        True,
-        "4\n",
-        "٤",  # an Arabic four
-        [4],
-        f"arn:aws:sagemaker:eu-west-1:123456789012:image/{IMAGE}",
-        "9" * 5000,
-    ],
-)
-def test_what_is_no_version_is_refused_and_said_how_to_mend(value: Any) -> None:
-    with pytest.raises(InvalidIdentityError, match="version must be a version number"):
-        version_number(value)
-
-
-@pytest.mark.parametrize("value", ["ready", "settled", "deleted"])
-def test_wait_until_takes_its_three_words(value: str) -> None:
-    assert wait_until_value(value) == value
-
-
-@pytest.mark.parametrize("value", ["READY", "", None, "open", 3])
-def test_wait_until_takes_no_other_word(value: Any) -> None:
-    with pytest.raises(ValueError, match="ready, settled, deleted"):
-        wait_until_value(value)
+# --- words and values -----------------------------------------------------------------------------------
 
 
 def test_plain_data_keeps_names_and_numbers_and_writes_times_in_utc() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
+from airflow_imgver.arguments import listed
 from airflow_imgver.exceptions import InvalidIdentityError, UnreadableError
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.moments import duration, moment
@@ -20,7 +21,6 @@ from airflow_imgver.reports.found import Candidate, Found
 from airflow_imgver.reports.progress import Progress
 from airflow_imgver.reports.rows import Scope, Table
 from airflow_imgver.reports.summary import summary
-from airflow_imgver.versions import listed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath

@@ -15,8 +15,9 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_imgver.arguments import names_a_list
 from airflow_imgver.exceptions import AwsCallError, TriggerFailedError, UnexpectedEventError
-from airflow_imgver.gate import GATE_ERRORS, Gate, names_a_list
+from airflow_imgver.gate import GATE_ERRORS, Gate
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.triggers.base import ImageVersionTrigger
 
