@@ -70,6 +70,8 @@ async def measured(order: dict[str, Any]) -> None:
     make = getattr(waiting_ways, order["way"])(order["service"])
     names = waiting_ways.names(order["service"], order["count"])
     gc.collect()
+    if order["frozen"]:
+        gc.freeze()
     base = resident_mb()
     stalls = Stalls()
     tasks = [asyncio.create_task(stalls.watch())]
