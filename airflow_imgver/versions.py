@@ -22,6 +22,10 @@ Entry = Mapping[str, Any]
 WaitUntil = Literal["ready", "settled", "deleted"]
 
 
+WITHOUT_A_STATUS = "without a status"
+"""What an entry is said to be that AWS gives no word for."""
+
+
 class Phase(StrEnum):
     """Where a version stands, in one vocabulary for both services."""
 
@@ -120,7 +124,7 @@ def image_set_status(entry: Entry) -> VersionStatus:
     return VersionStatus(
         number=_image_set_version(entry),
         phase=phase,
-        status=status or state or "without a status",
+        status=status or state or WITHOUT_A_STATUS,
         state=state,
         reason=entry.get("message"),
         changed_at=entry.get("updatedAt") or entry.get("createdAt"),
@@ -141,7 +145,7 @@ def image_version_status(entry: Entry) -> VersionStatus:
     :param entry: the entry, with AWS's names.
     :raises UnexpectedAnswerError: ``Version`` is no number, or a status is no text.
     """
-    status = _word(entry, "ImageVersionStatus") or "without a status"
+    status = _word(entry, "ImageVersionStatus") or WITHOUT_A_STATUS
     unknown = Phase.FAILED if status.endswith("_FAILED") else Phase.BUSY
     number = entry.get("Version")
     if not isinstance(number, int) or isinstance(number, bool):

@@ -1,17 +1,22 @@
-"""The table, on the screen and in ``RESULTS.md``."""
+"""What the benchmarks say: tables, verdicts, the machine; and the table of ``RESULTS.md``."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Row
+from benchmarks.served import Stub
+
+RunT = TypeVar("RunT")
+FiguresT = TypeVar("FiguresT")
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -41,8 +46,7 @@ def show(rows: Sequence[Row]) -> None:
 
 def write(rows: Sequence[Row]) -> None:
     """Write the table, the machine, and a sentence about each aim that was missed."""
-    lines = [_HEADING, _line(_COLUMNS), _line(["---"] * len(_COLUMNS))]
-    lines += [_line(_cells(row)) for row in rows]
+    lines = [_HEADING, markdown(_COLUMNS, map(_cells, rows))]
     missed = [row for row in rows if row.verdict.startswith("missed")]
     lines += ["", *(f"**Aim missed:** {row.what}: {row.verdict}.\n" for row in missed)]
     lines += [] if missed else ["Every aim was met.", ""]
@@ -64,8 +68,31 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table as a page of this repository holds it."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
+
+
+def judged(what: str, figure: float, aim: float, unit: str = "") -> str:
+    """Say of a figure whether it met its aim, and where not, by how much it missed it."""
+    met = "met" if figure <= aim else f"missed by {figure - aim:.2f} {unit}".rstrip()
+    return f"{what}: {figure:.2f} {unit} (aim: {aim:g} or less): {met}".replace("  ", " ")
+
+
+def measured(
+    stub: Stub,
+    runs: Iterable[RunT],
+    measure: Callable[[RunT, Stub], FiguresT],
+    columns: Sequence[str],
+    cells: Callable[[FiguresT], Sequence[str]],
+) -> list[FiguresT]:
+    """Measure one run after the other, and print each as it ends: all of them take minutes."""
+    all_figures = []
+    for run in runs:
+        all_figures.append(measure(run, stub))
+        told = zip(columns, cells(all_figures[-1]), strict=True)
+        print("; ".join(f"{name}: {cell}" for name, cell in told), flush=True)
+    return all_figures
 
 
 def machine() -> str:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import machine
+from benchmarks.report import judged, machine, markdown, measured
 from benchmarks.reporting_stub import ANSWER_SECONDS, SEEN, VERSIONS
 from benchmarks.served import Stub, served
 
@@ -141,8 +141,7 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
     told = []
 
     def judge(what: str, figure: float, aim: float) -> None:
-        met = "met" if figure <= aim else f"missed by {figure - aim:.2f}"
-        told.append(f"{what}: {figure:.2f} (aim: {aim:g} or less): {met}")
+        told.append(judged(what, figure, aim))
 
     for run in (DEFAULT_BUDGET, HIGH_BUDGET):
         figures = found[run]
@@ -159,15 +158,13 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
 
 def write(all_figures: Sequence[Figures]) -> None:
     """Write the table and the verdicts."""
-    rows = [_COLUMNS, ["---"] * len(_COLUMNS), *map(cells, all_figures)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
     TABLE.write_text(
         "# Reporting\n\nMade by `python -m benchmarks.reporting`: one report of a whole data store, from the "
         "first request to the last file in its place, as a page, CSV, JSON Lines and Parquet. Each image set "
         f"has {VERSIONS} versions, and the server takes {1000 * ANSWER_SECONDS:.0f} ms for an answer. The "
         "default budget is 20 a second; without one, eight threads and the server's time set the limit."
         "\n\n"
-        + "\n".join(lines)
+        + markdown(_COLUMNS, map(cells, all_figures))
         + "\n\n"
         + "\n".join(f"- {verdict}" for verdict in verdicts(all_figures))
         + f"\n\nMachine: {machine()}.\n"
@@ -176,14 +173,8 @@ def write(all_figures: Sequence[Figures]) -> None:
 
 def main() -> int:
     """Give the exit status; a missed aim is told, and is no failure."""
-    all_figures = []
     with served("benchmarks.reporting_stub") as stub:
-        for run in RUNS:
-            all_figures.append(measure(run, stub))
-            print(
-                "; ".join(f"{n}: {c}" for n, c in zip(_COLUMNS, cells(all_figures[-1]), strict=True)),
-                flush=True,
-            )
+        all_figures = measured(stub, RUNS, measure, _COLUMNS, cells)
     write(all_figures)
     print("\n".join(verdicts(all_figures)))
     print(f"Written to benchmarks/{TABLE.name}.")

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import machine
+from benchmarks.report import judged, machine, markdown, measured
 from benchmarks.served import Stub, served
 from benchmarks.waiting_stub import RESET, SEEN
 from benchmarks.waiting_ways import INTERVAL
@@ -269,8 +269,7 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
     told = []
 
     def judge(what: str, figure: float, aim: float, unit: str) -> None:
-        met = "met" if figure <= aim else f"missed by {figure - aim:.2f} {unit}".rstrip()
-        told.append(f"{what}: {figure:.2f} {unit} (aim: {aim:g} or less): {met}".replace("  ", " "))
+        told.append(judged(what, figure, aim, unit))
 
     for service in ("healthimaging", "sagemaker"):
         what = f"{service}, 1,000 waits"
@@ -317,12 +316,10 @@ Airflow is frozen, what was there before the waits is left out of collections, a
 
 def write(all_figures: Sequence[Figures]) -> None:
     """Write the table, the verdicts and the chart."""
-    rows = [_COLUMNS, ["---"] * len(_COLUMNS), *map(cells, all_figures)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
     TABLE.write_text(
         "# Waiting\n\nMade by `python -m benchmarks.waiting`: every wait polls every "
         f"{INTERVAL} s, and nothing is ever ready. The budget is lifted but where it is named.\n\n"
-        + "\n".join(lines)
+        + markdown(_COLUMNS, map(cells, all_figures))
         + _NOTE
         + "\n![RSS and the first round against the number of waits](waiting.png)\n\n"
         + "\n".join(f"- {verdict}" for verdict in verdicts(all_figures))
@@ -369,14 +366,8 @@ def chart(all_figures: Sequence[Figures]) -> None:
 def main() -> int:
     """Give the exit status; a missed aim is told, and is no failure."""
     prepare()
-    all_figures = []
     with served("benchmarks.waiting_stub") as stub:
-        for run in RUNS:
-            all_figures.append(measure(run, stub))
-            print(
-                "; ".join(f"{n}: {c}" for n, c in zip(_COLUMNS, cells(all_figures[-1]), strict=True)),
-                flush=True,
-            )
+        all_figures = measured(stub, RUNS, measure, _COLUMNS, cells)
     write(all_figures)
     print("\n".join(verdicts(all_figures)))
     print(f"Written to benchmarks/{TABLE.name} and benchmarks/{CHART.name}.")

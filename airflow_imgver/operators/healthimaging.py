@@ -12,7 +12,7 @@ from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.links.healthimaging import HealthImagingImageSetLink
 from airflow_imgver.operators.base import ListVersionsOperator
-from airflow_imgver.operators.report import VersionReportOperator, checked_names
+from airflow_imgver.operators.report import TEMPLATED, VersionReportOperator, checked_names
 from airflow_imgver.reports.found import Candidate
 from airflow_imgver.reports.rows import IMAGE_SETS, Scope
 
@@ -64,15 +64,7 @@ class HealthImagingVersionReportOperator(VersionReportOperator[HealthImagingHook
 
     aws_hook_class = HealthImagingHook
     table = IMAGE_SETS
-    template_fields = aws_template_fields(
-        "datastore_id",
-        "image_set_ids",
-        "updated_after",
-        "updated_before",
-        "stuck_after",
-        "fail_on_unreadable",
-        "outputs",
-    )
+    template_fields = aws_template_fields("datastore_id", "image_set_ids", *TEMPLATED)
 
     def __init__(
         self, *, datastore_id: str, image_set_ids: Sequence[str] | str | None = None, **kwargs: Any

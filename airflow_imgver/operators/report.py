@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 HookT = TypeVar("HookT", bound=ImageVersionHook)
 
+TEMPLATED = ("updated_after", "updated_before", "stuck_after", "fail_on_unreadable", "outputs")
+"""The templated fields that every report has."""
+
 
 class VersionReportOperator(AwsBaseOperator[HookT]):
     """

@@ -12,7 +12,7 @@ from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook, SortBy, SortOrder
 from airflow_imgver.links.sagemaker_image import SageMakerImageLink
 from airflow_imgver.operators.base import ListVersionsOperator
-from airflow_imgver.operators.report import VersionReportOperator, checked_names
+from airflow_imgver.operators.report import TEMPLATED, VersionReportOperator, checked_names
 from airflow_imgver.reports.found import Candidate
 from airflow_imgver.reports.rows import IMAGES, Scope
 
@@ -96,15 +96,7 @@ class SageMakerImageVersionReportOperator(VersionReportOperator[SageMakerImageHo
 
     aws_hook_class = SageMakerImageHook
     table = IMAGES
-    template_fields = aws_template_fields(
-        "image_names",
-        "name_contains",
-        "updated_after",
-        "updated_before",
-        "stuck_after",
-        "fail_on_unreadable",
-        "outputs",
-    )
+    template_fields = aws_template_fields("image_names", "name_contains", *TEMPLATED)
 
     def __init__(
         self,

@@ -95,8 +95,7 @@ class Contents:
             self.unreadable.append(Unreadable(name, reason))
 
     def _count(self, row: Row) -> None:
-        status = row[self.table.status] or row.get("imageSetState") or "without a status"
-        self.by_status[status, row["phase"]] += 1
+        self.by_status[self.table.status_of(row), row["phase"]] += 1
         self.by_phase[row["phase"]] += 1
         if (changed := changed_at(row)) is not None:
             day = changed.astimezone(UTC).date()

@@ -112,5 +112,5 @@ def _mark(contents: Contents, row: Row) -> Mark | None:
     when = changed_at(row)
     if when is None:
         return None
-    status = row[contents.table.status] or row.get("imageSetState") or "without a status"
-    return Mark(row[contents.table.number], status, Phase(row["phase"]), when)
+    table = contents.table
+    return Mark(row[table.number], table.status_of(row), Phase(row["phase"]), when)

@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from airflow_imgver.versions import Entry, Phase, VersionStatus, image_set_status, image_version_status
+from airflow_imgver.versions import (
+    WITHOUT_A_STATUS,
+    Entry,
+    Phase,
+    VersionStatus,
+    image_set_status,
+    image_version_status,
+)
 
 Row = dict[str, Any]
 """Column to value: text, int, bool, an aware datetime, or None."""
@@ -73,6 +80,10 @@ class Table:
     def name(self) -> str:
         """The column that tells one of the things from another."""
         return self.identity[-1]
+
+    def status_of(self, row: Row) -> str:
+        """AWS's word for where the version of a row stands: its status or, where there is none, its state."""
+        return row[self.status] or row.get("imageSetState") or WITHOUT_A_STATUS
 
 
 IMAGE_SETS = Table(
