@@ -1,4 +1,4 @@
-"""``python -m airflow_imgver``: the commands of ``airflow imgver``, on an Airflow that does not know them."""
+"""``python -m airflow_imgver``: the commands of ``airflow imgver``, which Airflow 3.1 does not load itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; ends the process with its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_imgver",
-        description="Look at the versions of image sets and images on AWS, and wait for them.",
+        description="List the versions of image sets and images on AWS, and wait for them.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

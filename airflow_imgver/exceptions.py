@@ -7,64 +7,90 @@ not. A failed copy must never look like a skip in one mode only, so these are pl
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class InvalidIdentityError(ValueError):
     """An id, name or version that AWS could not accept; raised before any request."""
 
 
 class InvalidQueryError(ValueError):
-    """A ``query`` that is no JMESPath expression, or that does not fit the response it is asked of."""
+    """A ``query`` that is not a JMESPath expression, or that does not fit the response."""
 
 
 class InvalidTokenError(ValueError):
     """A ``starting_token`` that no listing of this package, boto3 or the AWS CLI returned."""
 
 
-class VersionFailedError(RuntimeError):
+class InvalidOutputError(ValueError):
+    """A report cannot be written to an output; the message names the output, the rule or what to install."""
+
+
+class GateError(RuntimeError):
+    """
+    An error that ends a gate, a listing or a command; the base of those below.
+
+    :param message: what happened, with AWS's status and reason, and what to do.
+    :param about: what it happened to, with full ids; the text of the error ends with it.
+    """
+
+    fields: tuple[str, ...] = ("about",)
+    """The attributes beside the message, which go through the triggerer with it."""
+
+    def __init__(self, message: str, *, about: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.about = about
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.about}".rstrip()
+
+    def details(self) -> dict[str, Any]:
+        """Return the arguments that make the same error again, as plain JSON."""
+        return {"message": self.message, **{name: getattr(self, name) for name in self.fields}}
+
+
+class VersionFailedError(GateError):
     """The version that a gate waited for ended in a ``*_FAILED`` status; carries AWS's own reason."""
 
 
-class VersionDeletedError(RuntimeError):
+class VersionDeletedError(GateError):
     """The version that a gate waited for was deleted."""
 
 
-class UnexpectedAnswerError(RuntimeError):
-    """AWS answered with an entry that cannot be read, a version number that is none, say."""
+class UnexpectedAnswerError(GateError):
+    """AWS answered with an entry that cannot be read, for example a version number without digits."""
 
 
-class UnreadableError(RuntimeError):
-    """A report could read nothing of what was found, or not all of it where it was told to fail then."""
+class TriggerFailedError(GateError):
+    """A trigger met an error that no answer of AWS explains; the triggerer's log has its traceback."""
 
 
-class TriggerFailedError(RuntimeError):
-    """A trigger met an error that no answer of AWS's explains; the triggerer's log has its traceback."""
-
-
-class UnexpectedEventError(RuntimeError):
-    """A deferred gate was resumed without an event, or with one that no trigger of this package sends."""
-
-
-class AwsCallError(RuntimeError):
+class AwsCallError(GateError):
     """
-    A call to AWS failed; the message names the operation, what it was asked about and AWS's own words.
+    A call to AWS failed; the message names the operation and quotes AWS's own words.
 
-    :param message: what was asked, what came back, what to do.
-    :param operation: the API operation, ``ListImageSetVersions`` say.
+    :param message: what was called, what came back, what to do.
+    :param about: what the call was about, with full ids.
+    :param operation: the API operation, for example ``ListImageSetVersions``.
     :param code: AWS's error code, or botocore's name for a failure that never reached AWS.
     :param transient: whether the same call may succeed later (throttling, 5xx, connection trouble).
     :param expired: whether the credentials had expired; resolving the connection again may bring new ones.
     """
 
+    fields = ("about", "operation", "code", "transient", "expired")
+
     def __init__(
         self,
         message: str,
         *,
+        about: str = "",
         operation: str = "",
         code: str = "",
         transient: bool = False,
         expired: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, about=about)
         self.operation = operation
         self.code = code
         self.transient = transient
@@ -75,9 +101,13 @@ class ResourceMissingError(AwsCallError):
     """AWS says that the image set, its data store or the image does not exist."""
 
 
-class InvalidOutputError(ValueError):
-    """A report cannot go to where it is told to; the message names the place, the rule or what to install."""
+class UnexpectedEventError(RuntimeError):
+    """A deferred gate was resumed without an event, or with one that no trigger of this package sends."""
+
+
+class UnreadableError(RuntimeError):
+    """A report could list nothing that it found, or not all of it where ``fail_on_unreadable`` is set."""
 
 
 class ReportNotPublishedError(RuntimeError):
-    """A report was made, and could not be put into its place; the message says which of its files are new."""
+    """A report was made, and an output could not be replaced; the message says which outputs are new."""

@@ -4,27 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_imgver.defaults import DEFAULTS
-
-_SERVICES = {"AWS HealthImaging": "healthimaging", "Amazon SageMaker AI images": "sagemaker_image"}
-
-
-_OPTIONS = {
-    "healthimaging_requests_per_second": (
-        "How many ListImageSetVersions requests a second each process may send for one connection and "
-        "region, and as many SearchImageSets requests; AWS's own quota is 25 of each for the whole account."
-    ),
-    "sagemaker_requests_per_second": (
-        "How many ListImageVersions requests a second each process may send for one connection and region, "
-        "and as many ListImages requests."
-    ),
-    "threads": (
-        "How many threads call AWS for all waits on one connection, region and service of a process, and for "
-        "one report."
-    ),
-    "connect_timeout": "Seconds to wait for a connection to AWS.",
-    "read_timeout": "Seconds to wait for AWS to answer.",
-}
+from airflow_imgver.options import COMMON, provider_config
+from airflow_imgver.services import SERVICES
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -37,46 +18,24 @@ def get_provider_info() -> dict[str, Any]:
             "and Amazon SageMaker AI images."
         ),
         "integrations": [
-            {
-                "integration-name": "AWS HealthImaging",
-                "external-doc-url": "https://docs.aws.amazon.com/healthimaging/",
-                "tags": ["aws"],
-            },
-            {
-                "integration-name": "Amazon SageMaker AI images",
-                "external-doc-url": "https://docs.aws.amazon.com/sagemaker/",
-                "tags": ["aws"],
-            },
+            {"integration-name": service.name, "external-doc-url": service.docs, "tags": ["aws"]}
+            for service in SERVICES
         ],
-        **{room: _modules(room) for room in ("hooks", "operators", "sensors", "triggers")},
-        "config": {
-            "imgver": {
-                "description": "Settings of the gates, lists and reports on AWS image versions.",
-                "options": {name: _option(name, told) for name, told in _OPTIONS.items()},
-            }
-        },
+        **{package: _modules(package) for package in ("hooks", "operators", "sensors", "triggers")},
+        "config": provider_config([*(service.requests_per_second for service in SERVICES), *COMMON]),
         "extra-links": [
-            "airflow_imgver.links.healthimaging.HealthImagingImageSetLink",
-            "airflow_imgver.links.sagemaker_image.SageMakerImageLink",
+            *(service.link for service in SERVICES),
             "airflow_imgver.links.report.VersionReportLink",
         ],
         "cli": ["airflow_imgver.cli.definition.get_cli_commands"],
     }
 
 
-def _modules(room: str) -> list[dict[str, Any]]:
+def _modules(package: str) -> list[dict[str, Any]]:
     return [
-        {"integration-name": service, "python-modules": [f"airflow_imgver.{room}.{module}"]}
-        for service, module in _SERVICES.items()
+        {
+            "integration-name": service.name,
+            "python-modules": [f"airflow_imgver.{package}.{service.hook.split('.')[-2]}"],
+        }
+        for service in SERVICES
     ]
-
-
-def _option(name: str, description: str) -> dict[str, Any]:
-    default = DEFAULTS[name]
-    return {
-        "description": description,
-        "version_added": "0.1.0",
-        "type": "integer" if isinstance(default, int) else "float",
-        "example": None,
-        "default": str(default),
-    }

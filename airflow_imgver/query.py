@@ -8,15 +8,15 @@ import jmespath
 from jmespath.exceptions import JMESPathError, ParseError
 
 from airflow_imgver.exceptions import InvalidQueryError
-from airflow_imgver.versions import one_line
+from airflow_imgver.text import one_line, sentence
 
 
 class Query:
     """
-    A JMESPath expression, compiled before anything is asked of AWS.
+    A JMESPath expression, compiled before any request to AWS.
 
     :param expression: see https://jmespath.org
-    :raises InvalidQueryError: it is none.
+    :raises InvalidQueryError: it is not a JMESPath expression.
     """
 
     def __init__(self, expression: str) -> None:
@@ -25,15 +25,15 @@ class Query:
             self._compiled = jmespath.compile(expression)
         except ParseError as error:
             raise InvalidQueryError(
-                f"query {one_line(expression)!r} is no JMESPath expression: "
-                f"it breaks at position {error.lex_position}, see https://jmespath.org/tutorial.html"
+                f"query {one_line(expression)!r} is not a JMESPath expression: "
+                f"the error is at position {error.lex_position}, see https://jmespath.org/tutorial.html."
             ) from error
         except JMESPathError as error:
             raise self._unfit(error) from error
 
     def search(self, response: dict[str, Any]) -> Any:
         """
-        Ask the expression of a response.
+        Apply the expression to a response.
 
         :raises InvalidQueryError: it does not fit the response.
         """
@@ -44,5 +44,5 @@ class Query:
 
     def _unfit(self, error: JMESPathError) -> InvalidQueryError:
         return InvalidQueryError(
-            f"query {one_line(self._expression)!r} does not work: {one_line(str(error))}"
+            f"query {one_line(self._expression)!r} does not fit the response: {sentence(str(error))}"
         )

@@ -7,27 +7,29 @@ Nothing here knows Airflow or boto3. Poke mode and deferrable mode judge by this
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from airflow_imgver.exceptions import UnexpectedAnswerError, VersionDeletedError, VersionFailedError
+from airflow_imgver.text import one_line, sentence
 
 Entry = Mapping[str, Any]
 """One version as AWS lists it: AWS's own names, times as aware datetimes."""
 
 WaitUntil = Literal["ready", "settled", "deleted"]
 
-
 WITHOUT_A_STATUS = "without a status"
-"""What an entry is said to be that AWS gives no word for."""
+"""The status of an entry in which AWS gives none."""
+
+VERSION_DIGITS = r"[0-9]{1,18}"
+"""A version number; bounded, because Python refuses to read thousands of digits, and names no field."""
 
 
 class Phase(StrEnum):
-    """Where a version stands, in one vocabulary for both services."""
+    """The phase of a version, in one vocabulary for all services."""
 
     BUSY = "busy"
     READY = "ready"
@@ -35,19 +37,53 @@ class Phase(StrEnum):
     DELETED = "deleted"
 
 
+# --- an entry -> its status and phase -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFields:
+    """
+    How to read the entries of a service: the members that the rule needs, and the phase of each status.
+
+    :param number: the member that holds the version number.
+    :param number_is_text: AWS sends the number as a string, in which "10" < "9".
+    :param status: the member that holds the status.
+    :param state: the member that holds a state beside the status; None where the service has none.
+    :param reason: the member that holds AWS's message about a failure; None where the service has none.
+    :param changed: the members that hold the time of the last change, the first that is there counts.
+    :param phases: the phase of each status.
+    :param states: the phase of each state.
+    :param read_only: the busy statuses in which the version can be read all the same.
+    :param deletion_failed: the statuses of a deletion that failed.
+    """
+
+    number: str
+    number_is_text: bool = False
+    status: str
+    state: str | None = None
+    reason: str | None = None
+    changed: tuple[str, ...]
+    phases: Mapping[str, Phase]
+    states: Mapping[str, Phase] = field(default_factory=dict)
+    read_only: frozenset[str] = frozenset()
+    deletion_failed: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class VersionStatus:
     """
-    What a version entry says of itself.
+    The status of a version entry.
 
-    :param number: the version number; AWS sends HealthImaging's as a string, in which "10" < "9".
+    :param number: the version number.
     :param phase: the entry's :class:`Phase`.
-    :param status: AWS's word for it, the workflow status or, where there is none, the state.
-    :param state: HealthImaging's ``imageSetState``; None for SageMaker, which has no such field.
+    :param status: AWS's status or, where the entry has none, the state.
+    :param state: HealthImaging's ``imageSetState``; None for SageMaker, which has no such member.
     :param reason: AWS's message about a failure, if any, as AWS sent it.
     :param changed_at: when the version last changed, or else was created.
-    :param known: False for a status that this package has not met; its phase was judged by its state.
+    :param known: False for a status that this package does not know; the state decided its phase.
     :param entry: the entry itself.
+    :param read_only: the version is busy, and can be read all the same.
+    :param deletion_failed: the version failed to be deleted.
     """
 
     number: int
@@ -58,149 +94,100 @@ class VersionStatus:
     changed_at: datetime | None
     known: bool
     entry: Entry
+    read_only: bool = False
+    deletion_failed: bool = False
 
     def __str__(self) -> str:
-        state = f" ({one_line(self.state)})" if self.state and self.state != self.status else ""
-        return f"version {self.number} is {one_line(self.status)}{state}"
+        state = f"{one_line(self.state)}, " if self.state and self.state != self.status else ""
+        return f"{one_line(self.status)} ({state}version {self.number})"
 
 
-# --- status -> phase ------------------------------------------------------------------------------------
-
-VERSION_DIGITS = r"[0-9]{1,18}"
-"""A version number; bounded, because Python refuses to read thousands of digits, and names no field."""
-
-_READ_ONLY = "COPYING_WITH_READ_ONLY_ACCESS"
-_IMAGE_SET_BUSY = frozenset(
-    {
-        "COPYING",
-        _READ_ONLY,
-        "UPDATING",
-        "UPDATING_FOR_STUDY_CONSISTENCY",
-        "IMPORTING",
-        "DELETING",
-    }
-)
-_IMAGE_SET_SETTLED = frozenset({"CREATED", "COPIED", "UPDATED", "IMPORTED", "DELETED"})
-_IMAGE_SET_FAILED = frozenset({"COPY_FAILED", "UPDATE_FAILED", "IMPORT_FAILED"})
-
-_IMAGE_VERSION_PHASES = {
-    "CREATED": Phase.READY,
-    "CREATING": Phase.BUSY,
-    "DELETING": Phase.BUSY,
-    "CREATE_FAILED": Phase.FAILED,
-    "DELETE_FAILED": Phase.FAILED,
-}
-
-
-def image_set_status(entry: Entry) -> VersionStatus:
+def read_entry(entry: Entry, fields: EntryFields) -> VersionStatus:
     """
-    Read an entry of HealthImaging's ``ListImageSetVersions``.
+    Read the status of an entry.
 
-    A status nobody knows yet is judged by its state, because AWS has extended the enumeration twice within
-    eight months. ACTIVE alone is no success: AWS shows COPY_FAILED and UPDATE_FAILED as ACTIVE.
-
-    https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_ImageSetProperties.html
+    A status that is not known is judged by its state, because AWS has extended HealthImaging's enumeration
+    twice within eight months; without a state it counts as busy. A name that ends in ``_FAILED`` is a failure
+    in any case. ACTIVE is not a success: AWS shows COPY_FAILED and UPDATE_FAILED as ACTIVE.
 
     :param entry: the entry, with AWS's names.
-    :raises UnexpectedAnswerError: ``versionId`` is no number, or a status is no text.
+    :param fields: how to read the entries of its service.
+    :raises UnexpectedAnswerError: the number is not one, or a status is not a text.
     """
-    state = _word(entry, "imageSetState")
-    status = _word(entry, "ImageSetWorkflowStatus")
-    known = (
-        status is None
-        or status in _IMAGE_SET_BUSY
-        or status in _IMAGE_SET_SETTLED
-        or status in _IMAGE_SET_FAILED
-    )
-    if state == "DELETED" or status == "DELETED":
-        phase = Phase.DELETED
-    elif status is not None and status.endswith("_FAILED"):
-        phase = Phase.FAILED
-    elif status in _IMAGE_SET_BUSY or state != "ACTIVE":
-        # A state other than ACTIVE is LOCKED, or one that AWS has yet to invent: neither opens a gate.
-        phase = Phase.BUSY
-    else:
-        phase = Phase.READY
+    status = _text(entry, fields.status)
+    state = _text(entry, fields.state) if fields.state else None
+    reason = entry.get(fields.reason) if fields.reason else None
+    changed = (entry.get(name) for name in fields.changed)
+    known = status in fields.phases or (status is None and fields.state is not None)
     return VersionStatus(
-        number=_image_set_version(entry),
-        phase=phase,
+        number=_number(entry, fields),
+        phase=_phase(status, state, fields),
         status=status or state or WITHOUT_A_STATUS,
         state=state,
-        reason=entry.get("message"),
-        changed_at=entry.get("updatedAt") or entry.get("createdAt"),
-        known=known and state in {"ACTIVE", "LOCKED", "DELETED"},
+        reason=reason if isinstance(reason, str) else None,
+        changed_at=next((when for when in changed if isinstance(when, datetime)), None),
+        known=known and (fields.state is None or state in fields.states),
         entry=entry,
+        read_only=status in fields.read_only,
+        deletion_failed=status in fields.deletion_failed,
     )
 
 
-def image_version_status(entry: Entry) -> VersionStatus:
-    """
-    Read an entry of SageMaker's ``ListImageVersions``.
+def _phase(status: str | None, state: str | None, fields: EntryFields) -> Phase:
+    failed = Phase.FAILED if status is not None and status.endswith("_FAILED") else None
+    by_status = fields.phases.get(status or "", failed)
+    if fields.state is None:
+        return by_status or Phase.BUSY
+    # A state that AWS has yet to invent does not open a gate.
+    by_state = fields.states.get(state or "", Phase.BUSY)
+    for phase in (Phase.DELETED, Phase.FAILED, Phase.BUSY):
+        if phase in (by_status, by_state):
+            return phase
+    return Phase.READY
 
-    There is no state beside the status here, so a status nobody knows yet keeps the gate shut, unless it says
-    by its name that it failed.
 
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ImageVersion.html
+def _text(entry: Entry, name: str) -> str | None:
+    value = entry.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UnexpectedAnswerError(f"AWS listed a version whose {name} is {value!r}, which is not a text.")
+    return value
 
-    :param entry: the entry, with AWS's names.
-    :raises UnexpectedAnswerError: ``Version`` is no number, or a status is no text.
-    """
-    status = _word(entry, "ImageVersionStatus") or WITHOUT_A_STATUS
-    unknown = Phase.FAILED if status.endswith("_FAILED") else Phase.BUSY
-    number = entry.get("Version")
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise UnexpectedAnswerError(f"SageMaker listed an image version whose Version is {number!r}")
-    return VersionStatus(
-        number=number,
-        phase=_IMAGE_VERSION_PHASES.get(status, unknown),
-        status=status,
-        state=None,
-        reason=entry.get("FailureReason"),
-        changed_at=entry.get("LastModifiedTime") or entry.get("CreationTime"),
-        known=status in _IMAGE_VERSION_PHASES,
-        entry=entry,
+
+def _number(entry: Entry, fields: EntryFields) -> int:
+    value = entry.get(fields.number)
+    if fields.number_is_text:
+        if isinstance(value, str) and re.fullmatch(VERSION_DIGITS, value):
+            return int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise UnexpectedAnswerError(
+        f"AWS listed a version whose {fields.number} is {value!r}, which is not a version number."
     )
-
-
-def _word(entry: Entry, name: str) -> str | None:
-    word = entry.get(name)
-    if word is not None and not isinstance(word, str):
-        raise UnexpectedAnswerError(f"AWS listed a version whose {name} is {word!r}, which is no text")
-    return word
-
-
-def _image_set_version(entry: Entry) -> int:
-    number = entry.get("versionId")
-    if not isinstance(number, str) or not re.fullmatch(VERSION_DIGITS, number):
-        raise UnexpectedAnswerError(
-            f"HealthImaging listed an image set version whose versionId is {number!r}"
-        )
-    return int(number)
 
 
 # --- the latest of many ---------------------------------------------------------------------------------
 
 
-class Survey(NamedTuple):
-    """What a listing showed: its latest version, and the one that was asked for."""
+class FoundVersions(NamedTuple):
+    """The latest version of a listing, and the version that was asked for."""
 
     latest: VersionStatus | None
     wanted: VersionStatus | None
 
 
-def survey(
+def find_versions(
     pages: Iterable[Iterable[Entry]],
     read: Callable[[Entry], VersionStatus],
     version: int | None = None,
-) -> Survey:
+) -> FoundVersions:
     """
-    Find the latest version, and the wanted one, while asking for as few pages as prove them.
+    Find the latest version, and the wanted one, in as few pages as prove them.
 
-    Latest means the greatest number. Neither service promises an order, so only as long as the numbers run
-    strictly down is the head taken for the latest; where they do not, all pages are read.
+    Latest means the greatest number. Neither service promises an order, so the first entry counts as the
+    latest only as long as the numbers run strictly down; where they do not, all pages are read.
 
-    :param pages: the pages of a listing; only as many are drawn as are needed.
-    :param read: makes a :class:`VersionStatus` of an entry.
+    :param pages: the pages of a listing; only as many are requested as are needed.
+    :param read: reads the status of an entry.
     :param version: the number of the wanted version; None wants the latest.
     """
     latest: VersionStatus | None = None
@@ -216,11 +203,11 @@ def survey(
                 wanted = _later(wanted, found)
         if runs_down and lowest is not None and (version is None or wanted or lowest < version):
             break
-    return Survey(latest, latest if version is None else wanted)
+    return FoundVersions(latest, latest if version is None else wanted)
 
 
 def _later(one: VersionStatus | None, other: VersionStatus) -> VersionStatus:
-    """Tell which came later: the greater number, or of one number listed twice the last change."""
+    """Return the later of two: the greater number, or of one number listed twice the last change."""
     if one is None or other.number > one.number:
         return other
     if other.number == one.number and (other.changed_at or _EPOCH) > (one.changed_at or _EPOCH):
@@ -251,18 +238,18 @@ def gate_opens(
     """
     Apply the rule of the gate: True opens it, False lets it wait.
 
-    :param found: what the listing shows of the watched version; None where it shows nothing of it yet.
+    :param found: the status of the watched version; None where the listing does not show it yet.
     :param wait_until: ``ready``, ``settled`` or ``deleted``.
-    :param of: whose version it is, for the error: ``image set ... in data store ...``.
-    :param allow_read_only: take the source of a running copy, which may be read meanwhile, for ready.
+    :param of: the image set or image, for the error: ``image set ... in data store ...``.
+    :param allow_read_only: the source of a running copy, which can be read meanwhile, counts as ready.
     :raises VersionFailedError: the version failed, and no later poll can open the gate; with AWS's reason.
-    :raises VersionDeletedError: the version is gone where the gate waits for it to be ready.
+    :raises VersionDeletedError: the version was deleted, and the gate waits until it is ready.
     """
     if found is None:
         row = _RULE["absent"]
-    elif found.status == "DELETE_FAILED":
+    elif found.deletion_failed:
         row = _RULE["delete failed"]
-    elif found.phase is Phase.BUSY and found.status == _READ_ONLY and allow_read_only:
+    elif found.phase is Phase.BUSY and found.read_only and allow_read_only:
         row = _RULE[Phase.READY]
     else:
         row = _RULE[found.phase]
@@ -273,42 +260,16 @@ def gate_opens(
 
 
 def _failure(found: VersionStatus, of: str) -> VersionFailedError | VersionDeletedError:
+    about = f"It is version {found.number} of {of}."
     if found.phase is Phase.DELETED:
         return VersionDeletedError(
-            f"{of}: {found}, and the gate waited for it to be ready. "
-            "wait_until='deleted' or 'settled' opens on a deleted version."
+            "DELETED, and this gate waits until the version is ready. "
+            "wait_until='deleted' or 'settled' opens on a deleted version.",
+            about=about,
         )
-    reason = f"AWS says: {one_line(found.reason)}" if found.reason else "AWS gave no reason."
+    reason = f": {sentence(found.reason)}" if found.reason else ", and AWS gave no reason."
     return VersionFailedError(
-        f"{of}: {found}. {reason} "
-        "Mend the action that made this version and repeat it; "
-        "wait_until='settled' opens on a failed version too."
-    )
-
-
-# --- words and values -----------------------------------------------------------------------------------
-
-
-def as_plain(value: Any) -> Any:
-    """
-    Turn AWS's dictionaries and lists into what any language can load: times as ISO 8601 strings in UTC.
-
-    :param value: an entry, a list of entries, or a whole response; numbers stay numbers.
-    """
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, Mapping):
-        return {name: as_plain(member) for name, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_plain(member) for member in value]
-    return value
-
-
-def one_line(text: str) -> str:
-    """Escape what AWS's words must not do to a log: break its lines, turn its writing direction, hide."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character)[0] in "CZ" and character != " "
-        else character
-        for character in text
+        f"{one_line(found.status)}{reason} Fix the cause and repeat the action that made this version; "
+        "wait_until='settled' opens on a failed version too.",
+        about=about,
     )

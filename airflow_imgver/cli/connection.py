@@ -1,4 +1,4 @@
-"""The hook that a command asks: an Airflow connection, over which the command line has the last word."""
+"""The hook of a command: an Airflow connection, which the command line overrides."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ HookT = TypeVar("HookT", bound=ImageVersionHook)
 
 
 def hook_of(hook_class: type[HookT], args: argparse.Namespace) -> HookT:
-    """Return the service's hook with the connection that was asked for."""
+    """Return the service's hook with the connection of the command line."""
     return overridden(hook_class(aws_conn_id=args.aws_conn_id or None), args)
 
 
 def overridden(hook: HookT, args: argparse.Namespace) -> HookT:
     """
-    Resolve a hook's connection, and put the command line's options over it.
+    Resolve a hook's connection, and override it with the command line's options.
 
-    They are put over what was resolved, because a ``config`` given to a hook would replace the connection's
+    They override the resolved connection, because a ``config`` given to a hook would replace the connection's
     own ``config_kwargs`` as a whole.
     """
     resolved: Any = hook.conn_config
@@ -32,16 +32,16 @@ def overridden(hook: HookT, args: argparse.Namespace) -> HookT:
     if args.endpoint_url:
         if "://" not in args.endpoint_url:
             raise UsageError(
-                f"--endpoint-url must begin with http:// or https://, unlike {args.endpoint_url!r}"
+                f"--endpoint-url must begin with http:// or https://, unlike {args.endpoint_url!r}."
             )
-        own = {**resolved.get_service_config(hook.service), "endpoint_url": args.endpoint_url}
-        resolved.service_config = {**resolved.service_config, hook.service: own}
+        own = {**resolved.get_service_config(hook.service.client_type), "endpoint_url": args.endpoint_url}
+        resolved.service_config = {**resolved.service_config, hook.service.client_type: own}
     if args.ca_bundle:
         resolved.verify = args.ca_bundle
     if args.no_verify_ssl:
         resolved.verify = False
     if args.no_sign_request:
-        # A role would be assumed with the keys, whoever signs what follows.
+        # A role would be assumed with the keys, although the later requests are not signed.
         resolved.aws_access_key_id = resolved.aws_secret_access_key = resolved.aws_session_token = None
         resolved.role_arn = resolved.assume_role_method = resolved.profile_name = None
     if settings := _settings(args):
@@ -52,7 +52,7 @@ def overridden(hook: HookT, args: argparse.Namespace) -> HookT:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    # botocore's word for "no limit" is None; the AWS CLI's is 0.
+    # None means "no limit" to botocore; 0 does to the AWS CLI.
     if args.cli_read_timeout is not None:
         settings["read_timeout"] = args.cli_read_timeout or None
     if args.cli_connect_timeout is not None:

@@ -1,15 +1,21 @@
 """
-What ``airflow imgver`` offers. Imported at every ``airflow`` command, so it imports nothing of this package.
+The commands of ``airflow imgver``, and their options, from the descriptions of the services.
 
-What a command does is imported when that command runs.
+Airflow imports this at every command, so it imports nothing heavy: a command's own modules are imported when
+that command runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
+from importlib import import_module
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
+
+from airflow_imgver.services import SERVICES
+from airflow_imgver.services.description import Filter, IdentityField, Service
 
 
 def _seconds(text: str) -> float:
@@ -19,17 +25,17 @@ def _seconds(text: str) -> float:
         seconds = -1.0
     # NaN and the infinite would reach time.sleep, which refuses them without naming the option.
     if not math.isfinite(seconds) or seconds < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return seconds
 
 
 def _interval(text: str) -> float:
     if (seconds := _seconds(text)) == 0:
-        raise argparse.ArgumentTypeError("an interval of 0 seconds would ask AWS without a pause")
+        raise argparse.ArgumentTypeError("an interval of 0 seconds would poll AWS without a pause")
     return seconds
 
 
-# --- how AWS is reached: all commands ---
+# --- the connection to AWS: all commands ---
 
 ARG_AWS_CONN_ID = Arg(
     ("--aws-conn-id",),
@@ -60,7 +66,7 @@ ARG_COLOR = Arg(
 )
 ARG_DEBUG = Arg(
     ("--debug",),
-    help="Tell on stderr what is sent and received, without credentials, and show tracebacks",
+    help="Log requests and answers on stderr, without credentials, and show tracebacks",
     action="store_true",
 )
 OVERRIDES = (
@@ -76,28 +82,7 @@ OVERRIDES = (
 )
 CONNECTION = (ARG_AWS_CONN_ID, *OVERRIDES)
 
-# --- what is listed ---
-
-ARG_DATASTORE_ID = Arg(("--datastore-id",), help="The data store, 32 digits and lower-case letters")
-ARG_IMAGE_SET_ID = Arg(("--image-set-id",), help="The image set, 32 digits and lower-case letters")
-ARG_IMAGE_NAME = Arg(("--image-name",), help="The image")
-_TIME = "a time in ISO 8601, in UTC unless it names an offset, or epoch seconds"
-ARG_CREATION_TIME_AFTER = Arg(("--creation-time-after",), help=f"Created then or later: {_TIME}")
-ARG_CREATION_TIME_BEFORE = Arg(("--creation-time-before",), help=f"Created then or earlier: {_TIME}")
-ARG_LAST_MODIFIED_TIME_AFTER = Arg(("--last-modified-time-after",), help=f"Modified then or later: {_TIME}")
-ARG_LAST_MODIFIED_TIME_BEFORE = Arg(
-    ("--last-modified-time-before",), help=f"Modified then or earlier: {_TIME}"
-)
-ARG_SORT_BY = Arg(
-    ("--sort-by",),
-    help="What to sort by (AWS's default: CREATION_TIME)",
-    choices=("CREATION_TIME", "LAST_MODIFIED_TIME", "VERSION"),
-)
-ARG_SORT_ORDER = Arg(
-    ("--sort-order",), help="(AWS's default: DESCENDING)", choices=("ASCENDING", "DESCENDING")
-)
-
-# --- how it is listed ---
+# --- listing ---
 
 ARG_STARTING_TOKEN = Arg(
     ("--starting-token",),
@@ -112,17 +97,17 @@ ARG_MAX_ITEMS = Arg(
     ("--max-items",), help="Items at the most (default: all)", type=positive_int(allow_zero=False)
 )
 ARG_NO_PAGINATE = Arg(
-    ("--no-paginate",), help="Ask for one page, and show AWS's answer as it stands", action="store_true"
+    ("--no-paginate",), help="Request one page, and show AWS's answer unchanged", action="store_true"
 )
 ARG_QUERY = Arg(("--query",), help="A JMESPath expression over the response; with text, over each page")
 ARG_CLI_INPUT_JSON = Arg(
     ("--cli-input-json",),
-    help="The request as JSON, or file:// and the path of a file of it; further options come before it",
+    help="The request as JSON, or file:// and the path of a file with it; other options override it",
 )
 # Airflow's Arg knows no const: False is "not given", and None "given without a value".
 ARG_GENERATE_CLI_SKELETON = Arg(
     ("--generate-cli-skeleton",),
-    help="Print a sample of --cli-input-json (input, the default) or of the output, and ask AWS nothing",
+    help="Print a sample of --cli-input-json (input, the default) or of the output, without a request",
     nargs="?",
     choices=("input", "output"),
     default=False,
@@ -146,15 +131,8 @@ LISTING = (
     *CONNECTION,
 )
 
-# --- what is waited for ---
+# --- waiting ---
 
-ARG_DATASTORE_ID_REQUIRED = Arg(("--datastore-id",), help="The data store", required=True)
-ARG_IMAGE_SET_IDS = Arg(
-    ("--image-set-id",), help="The image set, or several", nargs="+", required=True, metavar="IMAGE_SET_ID"
-)
-ARG_IMAGE_NAMES = Arg(
-    ("--image-name",), help="The image, or several", nargs="+", required=True, metavar="IMAGE_NAME"
-)
 ARG_VERSION = Arg(
     ("--version",),
     help="The version to wait for, one for all or one for each (default: the latest)",
@@ -163,18 +141,18 @@ ARG_VERSION = Arg(
 )
 ARG_WAIT_UNTIL = Arg(
     ("--wait-until",),
-    help="What opens the gate (default: ready)",
+    help="The phase that opens the gate (default: ready)",
     choices=("ready", "settled", "deleted"),
     default="ready",
 )
 ARG_ALLOW_READ_ONLY = Arg(
     ("--allow-read-only",),
-    help="Take the source of a running copy, which may be read meanwhile, for ready",
+    help="Count the source of a running copy, which can be read meanwhile, as ready",
     action="store_true",
 )
 ARG_NOT_FOUND_RETRIES = Arg(
     ("--not-found-retries",),
-    help="Looks in a row at which AWS may know nothing of it (default: 2)",
+    help="Polls in a row that AWS may answer with not found (default: 2)",
     type=positive_int(allow_zero=True),
     default=2,
 )
@@ -182,10 +160,10 @@ ARG_FAIL_FAST = Arg(
     ("--fail-fast",), help="Of several, fail at the first that fails, not at the end", action="store_true"
 )
 ARG_TIMEOUT = Arg(
-    ("--timeout",), help="Seconds to wait; 0 looks once (default: 3600)", type=_seconds, default=3600.0
+    ("--timeout",), help="Seconds to wait; 0 polls once (default: 3600)", type=_seconds, default=3600.0
 )
 ARG_INTERVAL = Arg(
-    ("--interval",), help="Seconds between two looks (default: 10)", type=_interval, default=10.0
+    ("--interval",), help="Seconds between two polls (default: 10)", type=_interval, default=10.0
 )
 WAITING = (
     ARG_VERSION,
@@ -197,12 +175,12 @@ WAITING = (
     *CONNECTION,
 )
 
-# --- what is explained ---
+# --- explaining ---
 
 ARG_DAG_ID = Arg(("dag_id",), help="The id of the Dag")
 ARG_TASK_ID = Arg(("task_id",), help="The id of the task")
 ARG_RUN_ID = Arg(("run_id",), help="The id of the Dag run")
-ARG_MAP_INDEX = Arg(("--map-index",), help="Which instance of a mapped task", type=int)
+ARG_MAP_INDEX = Arg(("--map-index",), help="The map index of an instance of a mapped task", type=int)
 ARG_EXPLAIN_OUTPUT = Arg(
     ("-o", "--output"),
     help="Output format. Allowed values: plain, json, yaml (default: plain)",
@@ -211,55 +189,80 @@ ARG_EXPLAIN_OUTPUT = Arg(
     default="plain",
 )
 
-COMMANDS = (
-    ActionCommand(
-        name="list-image-set-versions",
-        help="List the versions of a HealthImaging image set",
-        func=lazy_load_command("airflow_imgver.cli.listing.list_image_set_versions"),
-        args=(ARG_DATASTORE_ID, ARG_IMAGE_SET_ID, *LISTING),
-    ),
-    ActionCommand(
-        name="list-image-versions",
-        help="List the versions of a SageMaker AI image",
-        func=lazy_load_command("airflow_imgver.cli.listing.list_image_versions"),
-        args=(
-            ARG_IMAGE_NAME,
-            ARG_CREATION_TIME_AFTER,
-            ARG_CREATION_TIME_BEFORE,
-            ARG_LAST_MODIFIED_TIME_AFTER,
-            ARG_LAST_MODIFIED_TIME_BEFORE,
-            ARG_SORT_BY,
-            ARG_SORT_ORDER,
-            *LISTING,
+
+def _identity_arg(field: IdentityField) -> Arg:
+    return Arg((field.option,), help=f"The {field.thing}, {field.rule}")
+
+
+def _required_arg(field: IdentityField, *, many: bool) -> Arg:
+    if not many:
+        return Arg((field.option,), help=f"The {field.thing}", required=True)
+    metavar = field.name.upper()
+    help_text = f"The {field.thing}, or several"
+    return Arg((field.option,), help=help_text, nargs="+", required=True, metavar=metavar)
+
+
+def _filter_arg(each: Filter) -> Arg:
+    return Arg((each.option,), help=each.help, choices=each.choices or None)
+
+
+def commands_of(service: Service) -> tuple[ActionCommand, ActionCommand]:
+    """Return the two commands of a service: one lists versions, one waits for a version."""
+    *outer, key = service.identity
+    return (
+        ActionCommand(
+            name=service.commands.list,
+            help=f"List the versions of one {service.thing} ({service.name})",
+            func=_lazily("airflow_imgver.cli.listing", "list_versions", service),
+            args=(
+                *map(_identity_arg, service.identity),
+                *map(_filter_arg, service.listing.filters),
+                *LISTING,
+            ),
         ),
-    ),
-    ActionCommand(
-        name="wait-image-set-version",
-        help="Wait for a version of a HealthImaging image set, by the rule of the gate",
-        func=lazy_load_command("airflow_imgver.cli.waiting.wait_image_set_version"),
-        args=(ARG_DATASTORE_ID_REQUIRED, ARG_IMAGE_SET_IDS, ARG_ALLOW_READ_ONLY, *WAITING),
-    ),
-    ActionCommand(
-        name="wait-image-version",
-        help="Wait for a version of a SageMaker AI image, by the rule of the gate",
-        func=lazy_load_command("airflow_imgver.cli.waiting.wait_image_version"),
-        args=(ARG_IMAGE_NAMES, *WAITING),
-    ),
-    ActionCommand(
-        name="explain",
-        help="Tell what the gate of a task instance waits for, and what AWS says now",
-        func=lazy_load_command("airflow_imgver.cli.explaining.explain"),
-        args=(ARG_DAG_ID, ARG_TASK_ID, ARG_RUN_ID, ARG_MAP_INDEX, ARG_EXPLAIN_OUTPUT, *OVERRIDES),
-    ),
+        ActionCommand(
+            name=service.commands.wait,
+            help=f"Wait for a version of one or more {service.things} ({service.name})",
+            func=_lazily("airflow_imgver.cli.waiting", "wait_for_version", service),
+            args=(
+                *(_required_arg(field, many=False) for field in outer),
+                _required_arg(key, many=True),
+                *((ARG_ALLOW_READ_ONLY,) if service.fields.read_only else ()),
+                *WAITING,
+            ),
+        ),
+    )
+
+
+def _lazily(module: str, function: str, service: Service) -> Callable[[argparse.Namespace], None]:
+    """Return what imports a command's function when the command runs, and calls it for a service."""
+
+    def run(args: argparse.Namespace) -> None:
+        getattr(import_module(module), function)(args, service)
+
+    run.__name__ = function
+    return run
+
+
+EXPLAIN = ActionCommand(
+    name="explain",
+    help="Show what the gate of a task instance waits for, and what AWS answers now",
+    func=lazy_load_command("airflow_imgver.cli.explaining.explain"),
+    args=(ARG_DAG_ID, ARG_TASK_ID, ARG_RUN_ID, ARG_MAP_INDEX, ARG_EXPLAIN_OUTPUT, *OVERRIDES),
+)
+COMMANDS = (
+    *(commands_of(service)[0] for service in SERVICES),
+    *(commands_of(service)[1] for service in SERVICES),
+    EXPLAIN,
 )
 
 
 def get_cli_commands() -> list[GroupCommand]:
-    """Return what Airflow adds to its own commands."""
+    """Return the commands that Airflow adds to its own."""
     return [
         GroupCommand(
             name="imgver",
-            help="Look at the versions of HealthImaging image sets and SageMaker images, and wait for them",
+            help="List the versions of HealthImaging image sets and SageMaker images, and wait for them",
             subcommands=COMMANDS,
         )
     ]

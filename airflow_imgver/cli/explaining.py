@@ -1,4 +1,4 @@
-"""``explain``: what the gate of a task instance waits for, and what AWS says now."""
+"""``explain``: what the gate of a task instance waits for, and what AWS answers now."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from airflow_imgver.cli.connection import overridden
 from airflow_imgver.cli.metadata import GateTask, gate_task
 from airflow_imgver.cli.output import write
 from airflow_imgver.cli.running import command
-from airflow_imgver.exceptions import AwsCallError
-from airflow_imgver.gate import GATE_ERRORS
-from airflow_imgver.versions import one_line
+from airflow_imgver.exceptions import AwsCallError, GateError
+from airflow_imgver.gate.watched import Watched
+from airflow_imgver.text import one_line
 
-# A gate on a thousand ids is no page.
+# A gate on a thousand ids would fill pages.
 MOST_SHOWN = 20
 
 _RULE = {
     "ready": "opens when the version can be used, and fails when it failed or was deleted",
-    "settled": "opens when nothing is going on any more, whatever came of it",
-    "deleted": "opens when it is gone, and fails when deleting it failed",
+    "settled": "opens when the version is no longer busy, failed or not",
+    "deleted": "opens when it is deleted, and fails when the deletion failed",
 }
 
 
@@ -31,21 +31,21 @@ def explain(args: argparse.Namespace, out: TextIO) -> None:
     with create_session() as session:
         task = gate_task(args.dag_id, args.task_id, args.run_id, args.map_index, session)
     overridden(task.hook, args)
-    told = {
+    explained = {
         "task": _name(args),
         "state": task.state,
         "waits_for": _waits_for(task),
         "asks": _asks(task),
         "gives_up": task.deadline,
         **_now(task),
-        "next_look": task.next_look,
+        "next_poll": task.next_poll,
         "assumed": task.assumed,
     }
-    told = {label: value for label, value in told.items() if value is not None}
+    explained = {label: value for label, value in explained.items() if value is not None}
     if args.output == "plain":
-        _write_plain(told, out)
+        _write_plain(explained, out)
     else:
-        write(told, args.output, out)
+        write(explained, args.output, out, service=task.watch.service)
 
 
 def _name(args: argparse.Namespace) -> str:
@@ -54,31 +54,32 @@ def _name(args: argparse.Namespace) -> str:
 
 
 def _waits_for(task: GateTask) -> str:
-    which = "the latest version" if task.version is None else f"version {task.version}"
-    describe = type(task.hook).describe
-    watched = [describe(one.identity) for one in task.gate.unsettled]
+    version = task.watch.settings.version
+    which = "the latest version" if version is None else f"version {version}"
+    watched = [one.name for one in task.gate.unsettled]
     more = "" if len(watched) <= 1 else f" and {len(watched) - 1} more"
     first = watched[0] if watched else "an empty list"
-    return f"{which} of {first}{more}, until {task.wait_until}"
+    return f"{which} of {first}{more}, until {task.watch.settings.wait_until}"
 
 
 def _asks(task: GateTask) -> str:
     region = task.hook.conn_config.region_name
     connection = f"the connection {task.hook.aws_conn_id}" if task.hook.aws_conn_id else "no connection"
-    return f"{task.hook.operation} with {connection}{f' in {region}' if region else ''}"
+    return f"{task.watch.service.listing.operation} with {connection}{f' in {region}' if region else ''}"
 
 
 def _now(task: GateTask) -> dict[str, Any]:
-    """Look once, as the gate does, and tell what came of it."""
-    rule = f"a gate on {task.wait_until} {_RULE[task.wait_until]}"
+    """Poll once, as the gate does, and return the outcome."""
+    wait_until = task.watch.settings.wait_until
+    rule = f"a gate on {wait_until} {_RULE[wait_until]}"
     watched = list(task.gate.unsettled)
     try:
-        opened = task.gate.look(task.hook)
+        opened = task.gate.poll(task.hook)
     except AwsCallError as error:
         verdict = "wait" if error.transient else "fail"
         passing = " This may pass; the gate waits it out." if error.transient else ""
         return {"aws_says": _shown(watched), "verdict": verdict, "why": f"{one_line(str(error))}{passing}"}
-    except GATE_ERRORS as error:
+    except GateError as error:
         return {"aws_says": _shown(watched), "verdict": "fail", "why": one_line(str(error))}
     return {
         "aws_says": _shown(watched),
@@ -87,16 +88,16 @@ def _now(task: GateTask) -> dict[str, Any]:
     }
 
 
-def _shown(watched: list[Any]) -> list[Any]:
-    """Give the entries that AWS shows, or words where it shows none."""
+def _shown(watched: list[Watched]) -> list[Any]:
+    """Return the entries that AWS shows, or a text where it shows none."""
     shown = [one.entry or one_line(str(one)) for one in watched[:MOST_SHOWN]]
     left = len(watched) - len(shown)
     return [*shown, f"and {left} more"] if left else shown
 
 
-def _write_plain(told: dict[str, Any], out: TextIO) -> None:
-    width = max(map(len, told))
-    for label, value in told.items():
+def _write_plain(explained: dict[str, Any], out: TextIO) -> None:
+    width = max(map(len, explained))
+    for label, value in explained.items():
         lines = [line for each in value for line in _entry(each)] if isinstance(value, list) else [value]
         for number, line in enumerate(lines):
             name = label.replace("_", " ") if number == 0 else ""

@@ -1,4 +1,4 @@
-"""What Airflow's metadata database, and the Dag's file, know of the gate of a task instance."""
+"""The gate of a task instance, read from Airflow's metadata database and from the Dag's file."""
 
 from __future__ import annotations
 
@@ -18,20 +18,16 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
 from airflow_imgver.cli.running import NotExplainedError
-from airflow_imgver.gate import Gate
+from airflow_imgver.gate.gate import Gate
+from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.sensors.base import ImageVersionSensor
-from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
-from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
+from airflow_imgver.services import SERVICES
 from airflow_imgver.triggers.base import ImageVersionTrigger
 
 if TYPE_CHECKING:
     from airflow.dag_processing.bundles.base import BaseDagBundle
     from sqlalchemy.orm import Session
-
-_SENSORS: dict[str, type[ImageVersionSensor[Any]]] = {
-    sensor.__name__: sensor for sensor in (HealthImagingImageSetVersionSensor, SageMakerImageVersionSensor)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +36,20 @@ class GateTask:
     The gate of a task instance.
 
     :param state: the task instance's state, in words.
-    :param gate: what it waits for.
-    :param hook: whom it asks.
-    :param wait_until: what opens it.
-    :param version: the version it watches; None for the latest.
+    :param watch: what it watches, and its settings.
+    :param gate: the gate.
+    :param hook: its hook.
     :param deadline: when it gives up, ISO 8601, where that is known.
-    :param next_look: when it asks AWS next, in words.
-    :param assumed: what could not be found out, and what was taken instead.
+    :param next_poll: when it polls AWS next, in words.
+    :param assumed: what could not be read, and what was assumed instead.
     """
 
     state: str
+    watch: Watch
     gate: Gate
     hook: ImageVersionHook
-    wait_until: str
-    version: Any
     deadline: str | None
-    next_look: str
+    next_poll: str
     assumed: str | None = None
 
 
@@ -63,7 +57,7 @@ def gate_task(dag_id: str, task_id: str, run_id: str, map_index: int | None, ses
     """
     Find the gate of a task instance.
 
-    :raises NotExplainedError: there is no such task instance, it is no gate, or its fields are not known.
+    :raises NotExplainedError: the task instance does not exist, is not a gate, or has no rendered fields.
     """
     instance = _instance(dag_id, task_id, run_id, map_index, session)
     if instance.state == TaskInstanceState.DEFERRED and instance.trigger is not None:
@@ -79,23 +73,23 @@ def _instance(
     if not found:
         runs = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
         missing = (
-            f"Dag {dag_id!r} has no run {run_id!r}; `airflow dags list-runs {dag_id}` lists its runs"
+            f"Dag {dag_id!r} has no run {run_id!r}; `airflow dags list-runs {dag_id}` lists its runs."
             if runs is None
-            else f"run {run_id!r} of Dag {dag_id!r} has no task {task_id!r}; "
-            f"`airflow tasks states-for-dag-run {dag_id} {run_id}` lists its tasks"
+            else f"Run {run_id!r} of Dag {dag_id!r} has no task {task_id!r}; "
+            f"`airflow tasks states-for-dag-run {dag_id} {run_id}` lists its tasks."
         )
         raise NotExplainedError(missing)
     indexes = [instance.map_index for instance in found]
     if map_index is None and len(found) > 1:
         raise NotExplainedError(
-            f"task {task_id!r} is mapped: --map-index must say which, {indexes[0]} to {indexes[-1]}"
+            f"Task {task_id!r} is mapped: give one with --map-index, {indexes[0]} to {indexes[-1]}."
         )
     if map_index is not None and map_index not in indexes:
-        raise NotExplainedError(f"task {task_id!r} has no map index {map_index}, but {indexes}")
+        raise NotExplainedError(f"Task {task_id!r} has no map index {map_index}; it has {indexes}.")
     return found[0] if map_index is None else found[indexes.index(map_index)]
 
 
-# --- a deferred gate: the trigger's kwargs say all ------------------------------------------------------
+# --- a deferred gate: the trigger's stored kwargs -------------------------------------------------------
 
 
 def _of_trigger(instance: TaskInstance) -> GateTask:
@@ -105,39 +99,38 @@ def _of_trigger(instance: TaskInstance) -> GateTask:
         trigger_class = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise NotExplainedError(
-            f"the task waits in the trigger {stored.classpath}, which cannot be imported here: {error}"
+            f"The task waits in the trigger {stored.classpath}, which cannot be imported here: {error}."
         ) from error
     if not (isinstance(trigger_class, type) and issubclass(trigger_class, ImageVersionTrigger)):
-        raise NotExplainedError(f"the task is no gate on an image version: it waits in {stored.classpath}")
+        raise NotExplainedError(f"The task is not a gate on image versions: it waits in {stored.classpath}.")
     trigger = trigger_class(**stored.kwargs)
     return GateTask(
         state=_state(instance),
-        gate=trigger.gate(),
+        watch=trigger.watch,
+        gate=trigger.watch.gate(),
         hook=trigger.hook(),
-        wait_until=trigger.wait_until,
-        version=trigger.version,
         deadline=trigger.deadline,
-        next_look=_next_look_of_trigger(stored, trigger),
+        next_poll=_next_poll_of_trigger(stored, trigger),
     )
 
 
-def _next_look_of_trigger(stored: Any, trigger: ImageVersionTrigger) -> str:
+def _next_poll_of_trigger(stored: Any, trigger: ImageVersionTrigger) -> str:
     job = stored.triggerer_job
     if job is None:
         return (
-            f"not before a triggerer takes the wait up, for which it has been since "
-            f"{_moment(stored.created_date)}; is `airflow triggerer` running?"
+            "when a triggerer picks up the wait, which has been queued since "
+            f"{_time(stored.created_date)}; is `airflow triggerer` running?"
         )
     if not job.is_alive():
         return (
-            f"not before another triggerer takes the wait up: the one on {job.hostname} was last heard of at "
-            f"{_moment(job.latest_heartbeat)}"
+            f"when another triggerer picks up the wait: the one on {job.hostname} sent its last heartbeat at "
+            f"{_time(job.latest_heartbeat)}"
         )
     every = _every(trigger.poke_interval, backoff=trigger.exponential_backoff)
-    return f"{every}, by the triggerer on {job.hostname}; the moment stands in the task's log alone"
+    return f"{every}, by the triggerer on {job.hostname}; the task's log has the time"
 
 
-# --- any other gate: the rendered fields, and the rest from the Dag's file ------------------------------
+# --- any other gate: the rendered fields, and the rest from the Dag's file -------------------------------
 
 
 def _of_fields(instance: TaskInstance, session: Session) -> GateTask:
@@ -153,19 +146,16 @@ def _of_fields(instance: TaskInstance, session: Session) -> GateTask:
     )
     if rendered is None:
         raise NotExplainedError(
-            f"nothing is known yet of what the task waits for: it is {_state(instance)}, and its templates "
-            "are rendered when it starts"
+            f"The task has not started: it is {_state(instance)}, and its templates are rendered when it "
+            "starts. Try again then."
         )
     settings = _Settings(sensor, task, rendered)
-    rule = {"allow_read_only": settings.read("allow_read_only")} if settings.has("allow_read_only") else {}
-    gate = Gate(
-        sensor.aws_hook_class,
-        {field: settings.read(field) for field in sensor.trigger_class.identity_fields},
-        version=settings.read("version"),
-        wait_until=settings.read("wait_until"),
-        not_found_retries=settings.read("not_found_retries"),
-        fail_fast=settings.read("fail_fast"),
-        **rule,
+    service = sensor.service
+    names = [name for name in GateSettings.names(service) if name != "silent_fail"]
+    watch = Watch(
+        service,
+        {name: settings.read(name) for name in service.identity_names},
+        GateSettings(**{name: settings.read(name) for name in names}),
     )
     hook = sensor.aws_hook_class(
         aws_conn_id=settings.read("aws_conn_id"),
@@ -175,12 +165,11 @@ def _of_fields(instance: TaskInstance, session: Session) -> GateTask:
     )
     return GateTask(
         state=_state(instance),
-        gate=gate,
+        watch=watch,
+        gate=watch.gate(),
         hook=hook,
-        wait_until=settings.read("wait_until"),
-        version=settings.read("version"),
         deadline=None,
-        next_look=_next_look_of_task(instance, settings, session),
+        next_poll=_next_poll_of_task(instance, settings, session),
         assumed=why_not,
     )
 
@@ -204,10 +193,6 @@ class _Settings:
             if parameter.default is not parameter.empty
         }
 
-    def has(self, name: str) -> bool:
-        """Tell whether the gate has such an argument."""
-        return name in self._defaults
-
     def read(self, name: str) -> Any:
         """Return an argument."""
         if name in self._rendered:
@@ -220,22 +205,23 @@ class _Settings:
 
 def _sensor_class(task: Any, instance: TaskInstance) -> type[ImageVersionSensor[Any]]:
     if task is None:
-        found: Any = _SENSORS.get(instance.operator or "")
+        sensors = {sensor.__name__: sensor for sensor in (service.sensor_class() for service in SERVICES)}
+        found: Any = sensors.get(instance.operator or "")
     else:
         found = getattr(task, "operator_class", type(task))
     if not (isinstance(found, type) and issubclass(found, ImageVersionSensor)):
-        raise NotExplainedError(f"the task is no gate on an image version: it is a {instance.operator}")
+        raise NotExplainedError(f"The task is not a gate on image versions: it is a {instance.operator}.")
     return found
 
 
 def _task(instance: TaskInstance, session: Session) -> tuple[Any, str | None]:
-    """Read the task from the Dag's file; where that fails, why, and what is taken instead."""
+    """Read the task from the Dag's file; where that fails, return why, and what is assumed instead."""
     try:
         return _dag(instance, session).get_task(instance.task_id), None
     except Exception as error:  # noqa: BLE001  # reading a Dag's file runs its code
         return None, (
-            "wait_until, allow_read_only and the intervals are taken at their defaults, because the Dag's "
-            f"file cannot be read here: {type(error).__name__}: {error}"
+            "wait_until, allow_read_only and the intervals have their defaults here, because the Dag's file "
+            f"cannot be read: {type(error).__name__}: {error}"
         )
 
 
@@ -245,7 +231,7 @@ def _dag(instance: TaskInstance, session: Session) -> Any:
 
     model = session.get(DagModel, instance.dag_id)
     if model is None or model.bundle_name is None or model.relative_fileloc is None:
-        raise LookupError("Airflow does not know where it is")
+        raise LookupError("Airflow has no path for it")
     bundle = DagBundlesManager().get_bundle(model.bundle_name)
     bundle.initialize()
     bag = _bag(str(bundle.path / model.relative_fileloc), bundle)
@@ -265,7 +251,7 @@ def _bag(file: str, bundle: BaseDagBundle) -> Any:
     return BundleDagBag(dag_folder=file, bundle_path=bundle.path, bundle_name=bundle.name)
 
 
-def _next_look_of_task(instance: TaskInstance, settings: _Settings, session: Session) -> str:
+def _next_poll_of_task(instance: TaskInstance, settings: _Settings, session: Session) -> str:
     state = instance.state
     if state == TaskInstanceState.UP_FOR_RESCHEDULE:
         at = session.scalar(
@@ -274,25 +260,25 @@ def _next_look_of_task(instance: TaskInstance, settings: _Settings, session: Ses
             .order_by(TaskReschedule.id.desc())
             .limit(1)
         )
-        return f"at {_moment(at)}, when a worker is free" if at else "when a worker is free"
+        return f"at {_time(at)}, when a worker is free" if at else "when a worker is free"
     if state == TaskInstanceState.RUNNING:
         every = _every(float(settings.read("poke_interval")), backoff=settings.read("exponential_backoff"))
         return f"{every}, by the worker on {instance.hostname}"
     if state in {TaskInstanceState.SUCCESS, TaskInstanceState.FAILED, TaskInstanceState.SKIPPED}:
         return f"never: the task has ended ({state})"
     if state == TaskInstanceState.UP_FOR_RETRY:
-        return f"at {_moment(instance.next_retry_datetime())}, with the next try"
-    return "when a worker takes the task up"
+        return f"at {_time(instance.next_retry_datetime())}, with the next try"
+    return "when a worker picks up the task"
 
 
 def _every(interval: float, *, backoff: bool) -> str:
-    return f"every {interval:g} s at first, then ever more seldom" if backoff else f"every {interval:g} s"
+    return f"every {interval:g} s at first, then less and less often" if backoff else f"every {interval:g} s"
 
 
 def _state(instance: TaskInstance) -> str:
     state = str(instance.state or "not scheduled yet")
-    return f"{state}, started at {_moment(instance.start_date)}" if instance.start_date else state
+    return f"{state}, started at {_time(instance.start_date)}" if instance.start_date else state
 
 
-def _moment(at: datetime | None) -> str:
+def _time(at: datetime | None) -> str:
     return "an unknown time" if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
-from airflow_imgver.versions import one_line
+from airflow_imgver.services.description import Service
+from airflow_imgver.text import one_line
 
-# Characters that JSON lets stand and a terminal obeys: controls, and what turns or hides text.
+# Characters that JSON leaves unescaped and a terminal obeys: controls, and those that turn or hide text.
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
-def write(value: Any, form: str, out: TextIO, *, color: str = "auto") -> None:
+def write(value: Any, form: str, out: TextIO, *, service: Service, color: str = "auto") -> None:
     """
-    Write a response, or what a query made of it.
+    Write a response, or the result of a query.
 
     :param form: ``json``, ``yaml``, ``table``, ``plain`` or ``text``.
+    :param service: the service, for the order of a table's columns.
     :param color: ``on``, ``off`` or ``auto``; for a table.
     """
     if form == "json":
@@ -28,16 +30,16 @@ def write(value: Any, form: str, out: TextIO, *, color: str = "auto") -> None:
     elif form == "text":
         write_text(value, out)
     elif form == "plain":
-        _write_plain(_rows(value), out)
+        _write_plain(_rows(value, service), out)
     else:
-        _write_table(_for_eyes(_rows(value)), out, color)
+        _write_table(_for_eyes(_rows(value, service), service), out, color)
 
 
 def write_lines(text: str, out: TextIO) -> None:
     """
     Write a text line by line.
 
-    Python does not tell of a pipe that closes in the middle of one long write.
+    Python does not report a pipe that closes in the middle of one long write.
     """
     out.writelines(f"{line}\n" for line in text.removesuffix("\n").split("\n"))
 
@@ -61,16 +63,16 @@ def _yaml(value: Any) -> str:
 
 # --- text -----------------------------------------------------------------------------------------------
 
-# The AWS CLI's form: a line each, fields in the order of their names, tabs between them, the name of what
-# holds them before them; entries of one list have the same columns; what a field nests follows on its own.
+# The AWS CLI's form: a line for each entry, its fields in the order of their names with tabs between them,
+# and the name of the list in front; entries of one list have the same columns; nested values follow.
 
 
 def text_lines(value: Any, name: str | None = None) -> Iterator[str]:
     """
     Write a response as the AWS CLI's ``--output text`` does.
 
-    :param value: the response, or what a query made of it.
-    :param name: what the value is called where it stands.
+    :param value: the response, or the result of a query.
+    :param name: the name of the member that holds the value.
     """
     if isinstance(value, Mapping):
         yield from _text_of_mapping(value, name, None)
@@ -115,37 +117,38 @@ def _nests(value: Any) -> bool:
 
 
 def _field(value: Any) -> str:
-    """Write a value so that AWS's words can neither break the line nor add a column."""
+    """Write a value so that AWS's text can neither break the line nor add a column."""
     return one_line(str(value))
 
 
 # --- tables ---------------------------------------------------------------------------------------------
 
-# What a person looks for comes first; the ids, which were asked for, last.
-_FIRST = (
-    "versionId",
-    "Version",
-    "imageSetState",
-    "ImageSetWorkflowStatus",
-    "ImageVersionStatus",
-    "message",
-    "FailureReason",
-)
+# Version, state, status and reason come first; ids, which the command's options already have, last.
+
+
+def _first(service: Service) -> tuple[str | None, ...]:
+    fields = service.fields
+    return (fields.number, fields.state, fields.status, fields.reason)
+
+
+def _is_last(column: str, service: Service) -> bool:
+    return column == service.key.member or column.endswith("Arn")
+
+
 _TIME = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?\+00:00\Z")
 _NOT_FOLDED = len("2023-03-28T18:12:06Z")
-_LAST = ("imageSetId", "ImageArn", "ImageVersionArn")
 
 
-def _rows(value: Any) -> list[dict[str, str]]:
-    """Make rows with the same columns of a response, or of what a query made of it."""
+def _rows(value: Any, service: Service) -> list[dict[str, str]]:
+    """Make rows with the same columns of a response, or of the result of a query."""
     if isinstance(value, Mapping) and (lists := [held for held in value.values() if isinstance(held, list)]):
         value = lists[0]
     if value is None:
         return []
     members = [_row(member) for member in (value if isinstance(value, list) else [value])]
     columns = list(dict.fromkeys(key for member in members for key in member))
-    first = [column for column in _FIRST if column in columns]
-    last = [column for column in _LAST if column in columns]
+    first = [column for column in _first(service) if column in columns]
+    last = [column for column in columns if _is_last(column, service)]
     ordered = [*first, *(column for column in columns if column not in {*first, *last}), *last]
     return [{column: _cell(member.get(column, "")) for column in ordered} for member in members]
 
@@ -162,14 +165,12 @@ def _cell(value: Any) -> str:
     return _field(json.dumps(value) if _nests(value) or isinstance(value, bool) else value)
 
 
-def _for_eyes(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Leave out what was asked for, and of times what is less than a second: 80 columns are few."""
-    return [
-        {column: _TIME.sub(r"\1Z", cell) for column, cell in row.items() if column not in _LAST}
-        if row.keys() - set(_LAST)
-        else row
-        for row in rows
-    ]
+def _for_eyes(rows: list[dict[str, str]], service: Service) -> list[dict[str, str]]:
+    """Leave out ids, and fractions of seconds, because a terminal has 80 columns."""
+    shown = [column for column in (rows[0] if rows else ()) if not _is_last(column, service)]
+    if not shown:
+        return rows
+    return [{column: _TIME.sub(r"\1Z", row[column]) for column in shown} for row in rows]
 
 
 def _write_plain(rows: list[dict[str, str]], out: TextIO) -> None:
@@ -178,9 +179,9 @@ def _write_plain(rows: list[dict[str, str]], out: TextIO) -> None:
     if not rows:
         out.write("No data found\n")
         return
-    # An id of digits and one "e" is no number to be written shorter.
-    told = tabulate(_values(rows), headers=list(rows[0]), tablefmt="plain", disable_numparse=True)
-    write_lines(told, out)
+    # An id of digits with one "e" must not be written as a number.
+    text = tabulate(_values(rows), headers=list(rows[0]), tablefmt="plain", disable_numparse=True)
+    write_lines(text, out)
 
 
 def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
@@ -189,21 +190,21 @@ def _write_table(rows: list[dict[str, str]], out: TextIO, color: str) -> None:
     from rich.text import Text
 
     forced: dict[str, Any] = {"on": {"force_terminal": True}, "off": {"no_color": True}}.get(color, {})
-    # As wide as Airflow's own tables, where there is no terminal that has a width.
+    # As wide as Airflow's own tables, where the output is not a terminal.
     console = Console(file=out, width=None if out.isatty() else 200, **forced)
     if not rows:
         out.write("No data found\n")
         return
     table = SimpleTable(show_header=True, header_style="bold")
     widest = {column: max(len(row[column]) for row in rows) for column in rows[0]}
-    # A long message is folded before a status or a time is. Where there is no room, everything may be: rich
-    # would rather cut a column off than go below a least width.
+    # A long message is folded before a status or a time. Where the width is too small, every column may be:
+    # rich would otherwise cut a column off to keep a minimum width.
     least = {column: max(min(width, _NOT_FOLDED), len(column)) for column, width in widest.items()}
-    room = console.width >= sum(width + len(" | ") for width in least.values())
+    fits = console.width >= sum(width + len(" | ") for width in least.values())
     for column, width in widest.items():
-        table.add_column(column, min_width=width if room and width <= _NOT_FOLDED else None)
+        table.add_column(column, min_width=width if fits and width <= _NOT_FOLDED else None)
     for row in _values(rows):
-        # As Text, because AWS's words are no markup.
+        # As Text, because AWS's texts are not markup.
         table.add_row(*map(Text, row))
     # rich has an exit status of its own for a pipe that closes.
     with console.capture() as drawn:

@@ -16,25 +16,23 @@ from botocore.session import Session
 from botocore.utils import ArgumentGenerator
 from botocore.validate import ParamValidator
 
+from airflow_imgver.arguments.times import time_value
 from airflow_imgver.cli.running import UsageError
-from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.moments import moment
+from airflow_imgver.services.description import Service
 
 _FILE = "file://"
-# How the names of the members that are times end.
-_TIMES = ("TimeAfter", "TimeBefore")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """
-    What is asked for.
+    The request of a list command.
 
-    :param identity: whose versions, in the hook's words.
-    :param filters: what else the API's request says, in its own words.
-    :param page: the API's own paging, which only ``--cli-input-json`` can name.
-    :param page_size: what that says of the size of a page.
-    :param starting_token: what it says of where to start, as a resume token.
+    :param identity: field to value.
+    :param filters: further members of the API's request, under its own names.
+    :param page: the API's own paging, which only ``--cli-input-json`` can give.
+    :param page_size: the size of a page in it.
+    :param starting_token: its page token, as a resume token.
     """
 
     identity: Mapping[str, Any]
@@ -48,35 +46,35 @@ class RequestForm:
     """
     The members of a list call's request, and the options that fill them.
 
-    :param hook_class: the service's hook.
-    :param options: option, as argparse names it, to the member that it fills.
+    :param service: the service.
     """
 
-    def __init__(self, hook_class: type[ImageVersionHook], options: Mapping[str, str]) -> None:
-        self._hook_class = hook_class
-        self._options = options
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._members = {field.name: field.member for field in service.identity}
+        self._members |= {each.name: each.member for each in service.listing.filters}
+        self._times = {each.member for each in service.listing.filters if each.is_time}
 
     def read(self, args: argparse.Namespace) -> Request:
         """
-        Read the request; an option overrides what the JSON says.
+        Read the request; an option overrides the JSON.
 
         :raises UsageError: a member is missing, unknown, or not of its kind.
         """
         members = _json_object(args.cli_input_json) if args.cli_input_json else {}
         members |= {
             member: value
-            for option, member in self._options.items()
+            for option, member in self._members.items()
             if (value := getattr(args, option)) is not None
         }
-        for name in members:
-            if name.endswith(_TIMES):
-                members[name] = _time(members[name], name)
+        for name in self._times & members.keys():
+            members[name] = _time(members[name], name)
         self._check_required(members)
         if args.cli_input_json:
             # The options are checked by now, and reading the model takes as long as building the client.
             self._check(members, self._shape("input"))
-        identity = {field: members.pop(member) for field, member in self._hook_class.request_names.items()}
-        token, size = self._hook_class.wire_token, _page_size_member(self._hook_class.wire_token)
+        identity = {field.name: members.pop(field.member) for field in self._service.identity}
+        token, size = self._service.listing.token, self._service.listing.page_size
         page = {name: members.pop(name) for name in {token, size} & members.keys()}
         return Request(
             identity,
@@ -88,9 +86,9 @@ class RequestForm:
 
     def skeleton(self, args: argparse.Namespace, *, of_output: bool) -> dict[str, Any]:
         """
-        Make a sample: of the JSON that :meth:`read` takes, or of what AWS answers.
+        Make a sample: of the JSON that :meth:`read` takes, or of AWS's answer.
 
-        :raises UsageError: for a sample of the answer the request is checked too.
+        :raises UsageError: a sample of the answer needs a valid request too.
         """
         if not of_output:
             return dict(ArgumentGenerator().generate_skeleton(self._shape("input")))
@@ -98,31 +96,27 @@ class RequestForm:
         return dict(ArgumentGenerator(use_member_names=True).generate_skeleton(self._shape("output")))
 
     def _shape(self, of: Literal["input", "output"]) -> StructureShape:
-        service = Session().get_service_model(self._hook_class.service)
-        shape: StructureShape = getattr(service.operation_model(self._hook_class.operation), f"{of}_shape")
+        model = Session().get_service_model(self._service.client_type)
+        shape: StructureShape = getattr(model.operation_model(self._operation), f"{of}_shape")
         return shape
 
+    @property
+    def _operation(self) -> str:
+        return self._service.listing.operation
+
     def _check_required(self, members: Mapping[str, Any]) -> None:
-        options = {member: option for option, member in self._options.items()}
-        required = self._hook_class.request_names.values()
-        if missing := [options[name] for name in required if name not in members]:
-            wanted = ", ".join(f"--{option.replace('_', '-')}" for option in missing)
-            raise UsageError(f"{wanted} must be given, as an option or in --cli-input-json")
+        if missing := [field.option for field in self._service.identity if field.member not in members]:
+            raise UsageError(f"{', '.join(missing)} must be given, as an option or in --cli-input-json.")
 
     def _check(self, members: Mapping[str, Any], shape: StructureShape) -> None:
         if unknown := sorted(set(members) - set(shape.members)):
             raise UsageError(
-                f"--cli-input-json: {', '.join(unknown)} is no member of {self._hook_class.operation}'s "
-                f"request, which has {', '.join(shape.members)}"
+                f"--cli-input-json: the request of {self._operation} has no member {', '.join(unknown)}; "
+                f"it has {', '.join(shape.members)}."
             )
         report = ParamValidator().validate(members, shape)
         if report.has_errors():
             raise UsageError(" ".join(report.generate_report().split()))
-
-
-def _page_size_member(wire_token: str) -> str:
-    """Each service writes its names its own way."""
-    return "MaxResults" if wire_token[0].isupper() else "maxResults"
 
 
 def _json_object(given: str) -> dict[str, Any]:
@@ -132,23 +126,23 @@ def _json_object(given: str) -> dict[str, Any]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--cli-input-json: {path} cannot be read: {error}") from error
+            raise UsageError(f"--cli-input-json: {path} cannot be read: {error}.") from error
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"--cli-input-json is no JSON: {error}") from error
+        raise UsageError(f"--cli-input-json is not JSON: {error}.") from error
     if not isinstance(value, dict):
-        raise UsageError("--cli-input-json must be a JSON object, see --generate-cli-skeleton")
+        raise UsageError("--cli-input-json must be a JSON object, see --generate-cli-skeleton.")
     return value
 
 
 def _time(value: Any, name: str) -> datetime | None:
     try:
         if isinstance(value, str) and not _is_number(value):
-            return moment(value, name)
+            return time_value(value, name)
         return datetime.fromtimestamp(float(value), UTC)
     except (TypeError, ValueError, OverflowError, OSError):
-        raise UsageError(f"{name} must be a time in ISO 8601 or epoch seconds, not {value!r}") from None
+        raise UsageError(f"{name} must be a time in ISO 8601 or epoch seconds, not {value!r}.") from None
 
 
 def _is_number(text: str) -> bool:

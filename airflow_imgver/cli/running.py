@@ -1,4 +1,4 @@
-"""How a command runs: its exit status, its one line about an error, and what it logs."""
+"""How a command runs: its exit status, its error on one line, and its logs."""
 
 from __future__ import annotations
 
@@ -11,67 +11,68 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from functools import wraps
-from typing import NoReturn, TextIO
+from functools import partial, wraps
+from typing import Concatenate, NoReturn, ParamSpec, TextIO
 
 import airflow
 from airflow.configuration import conf
 from airflow.logging_config import configure_logging
 
-from airflow_imgver.exceptions import InvalidIdentityError, InvalidQueryError, InvalidTokenError
-from airflow_imgver.gate import GATE_ERRORS
+from airflow_imgver.exceptions import GateError, InvalidIdentityError, InvalidQueryError, InvalidTokenError
+
+Rest = ParamSpec("Rest")
 
 FAILED = 1
 USAGE = 2
 # As coreutils' timeout does.
 TIMED_OUT = 124
-# As a shell tells of a process that SIGINT or SIGPIPE ended.
+# As a shell reports a process that SIGINT or SIGPIPE ended.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
-Command = Callable[[argparse.Namespace, TextIO], None]
+Command = Callable[Concatenate[argparse.Namespace, TextIO, Rest], None]
 
 
 class UsageError(ValueError):
-    """Options that do not go together, or a value that cannot be one; raised before any request."""
+    """Options that do not go together, or an invalid value; raised before any request."""
 
 
 class TimedOutError(RuntimeError):
-    """The gate was not open when the time was up."""
+    """The gate was not open at the timeout."""
 
 
 class NotExplainedError(RuntimeError):
-    """A task instance that there is not, or that is no gate, or of which nothing is known yet."""
+    """A task instance that does not exist, is not a gate, or has not started."""
 
 
 _STATUSES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((UsageError, InvalidIdentityError, InvalidQueryError, InvalidTokenError), USAGE),
     ((TimedOutError,), TIMED_OUT),
-    ((NotExplainedError, *GATE_ERRORS), FAILED),
+    ((NotExplainedError, GateError), FAILED),
 )
 
 
-def command(run: Command) -> Callable[[argparse.Namespace], NoReturn]:
+def command(run: Command[Rest]) -> Callable[..., NoReturn]:
     """
-    Make a command of a function: it ends the process, and its errors are lines on stderr.
+    Make a command of a function: it ends the process, and prints its errors on stderr.
 
-    :param run: takes the options, and the stdout that belongs to what it has to say. All else that prints,
-        Airflow's logs or a Dag's file, prints to stderr.
+    :param run: takes the options, the stdout for its result, and further arguments. All other output, for
+        example Airflow's logs or a Dag's file, goes to stderr.
     """
 
     @wraps(run)
-    def process(args: argparse.Namespace) -> NoReturn:
+    def process(args: argparse.Namespace, *rest: Rest.args, **more: Rest.kwargs) -> NoReturn:
         out = sys.stdout
         with redirect_stdout(sys.stderr):
             _prepare(debug=args.debug)
-            sys.exit(_status_of(run, args, out))
+            sys.exit(_status_of(partial(run, args, out, *rest, **more), out, debug=args.debug))
 
     return process
 
 
-def _status_of(run: Command, args: argparse.Namespace, out: TextIO) -> int:
+def _status_of(run: Callable[[], None], out: TextIO, *, debug: bool) -> int:
     try:
-        run(args, out)
+        run()
         out.flush()
     except BrokenPipeError:
         # Python flushes stdout once more when it ends, and would complain about the closed pipe.
@@ -80,13 +81,13 @@ def _status_of(run: Command, args: argparse.Namespace, out: TextIO) -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001  # a command is the end of the line
-        return _told(error, debug=args.debug)
+    except Exception as error:  # noqa: BLE001  # a command reports every error
+        return _report(error, debug=debug)
     return 0
 
 
-def _told(error: Exception, *, debug: bool) -> int:
-    """Tell of an error, and choose the exit status."""
+def _report(error: Exception, *, debug: bool) -> int:
+    """Print an error, and return the exit status."""
     if debug:
         traceback.print_exception(error)
     for kinds, status in _STATUSES:
@@ -99,30 +100,30 @@ def _told(error: Exception, *, debug: bool) -> int:
 
 
 def _prepare(*, debug: bool) -> None:
-    """Choose where connections come from, and what is logged."""
+    """Configure the source of connections, and the logs."""
     # As `airflow connections get` does: outside a task, only a server process reads the metadata database.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     if airflow.__version__ == "3.1.0":
-        # The one release that does not read this, and looks where a worker does.
+        # Only this release does not read it, and uses a worker's search path.
         from airflow.secrets import DEFAULT_SECRETS_SEARCH_PATH, DEFAULT_SECRETS_SEARCH_PATH_WORKERS
 
         DEFAULT_SECRETS_SEARCH_PATH_WORKERS[:] = DEFAULT_SECRETS_SEARCH_PATH
-    # What hooks log at INFO, where the credentials come from say, is a task's business.
+    # Hooks log at INFO where credentials come from, which is useful in a task only.
     conf.set("logging", "logging_level", "WARNING")
     configure_logging()
     if debug:
         _debug()
     elif not sys.warnoptions:
-        # Airflow 3.2 warns of what its own amazon provider does, which nobody at a prompt can change.
+        # Airflow 3.2 warns about its own amazon provider, which nobody at a prompt can change.
         for category in (DeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", category)
 
 
 # --- --debug --------------------------------------------------------------------------------------------
 
-# Not botocore.auth, which logs what it signs, nor botocore.hooks, which says nothing about a request.
-_TELLING = ("botocore.endpoint", "botocore.parsers", "botocore.retries", "botocore.regions", "urllib3")
-# An answer of STS or of a credential service holds keys.
+# Not botocore.auth, which logs signatures, nor botocore.hooks, which logs no requests.
+_LOGGERS = ("botocore.endpoint", "botocore.parsers", "botocore.retries", "botocore.regions", "urllib3")
+# An answer of STS or of a credential service has keys.
 _KEYS = re.compile(r"SecretAccessKey|SessionToken|accessToken|\"Token\"")
 _SIGNED = re.compile(
     r"(?i)(x-amz-security-token|authorization)(['\"]?\s*[:=]\s*)(b?'[^']*'|b?\"[^\"]*\"|\S+)"
@@ -130,7 +131,7 @@ _SIGNED = re.compile(
 
 
 class _WithoutCredentials(logging.Formatter):
-    """Writes a record without what signs a request."""
+    """Formats a record without the signature of a request."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -142,7 +143,7 @@ class _WithoutCredentials(logging.Formatter):
 def _debug() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_WithoutCredentials("%(asctime)s %(name)s %(message)s"))
-    for name in _TELLING:
+    for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.DEBUG)
         logger.addHandler(handler)

@@ -1,4 +1,4 @@
-"""``wait-image-set-version`` and ``wait-image-version``: the gate, at a prompt."""
+"""The wait commands, for example ``wait-image-set-version``: the gate, at a prompt."""
 
 from __future__ import annotations
 
@@ -17,126 +17,108 @@ from rich.text import Text
 from airflow_imgver.cli.connection import hook_of
 from airflow_imgver.cli.running import TimedOutError, command
 from airflow_imgver.exceptions import AwsCallError
-from airflow_imgver.gate import Gate
+from airflow_imgver.gate.gate import Gate
+from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.healthimaging import HealthImagingHook
-from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
-from airflow_imgver.versions import one_line
+from airflow_imgver.services.description import Service
+from airflow_imgver.text import one_line
 
-# A line a minute tells a log that the wait is alive.
+# A line a minute shows in a log that the wait is alive.
 SECONDS_BETWEEN_SAME_LINES = 60.0
 
 
 @command
-def wait_image_set_version(args: argparse.Namespace, out: TextIO) -> None:
-    """Wait for a version of a HealthImaging image set, or of several."""
-    identity = {"datastore_id": args.datastore_id, "image_set_id": _one_or_all(args.image_set_id)}
-    gate = _gate(HealthImagingHook, identity, args, allow_read_only=args.allow_read_only)
-    _wait(gate, hook_of(HealthImagingHook, args), args, out)
-
-
-@command
-def wait_image_version(args: argparse.Namespace, out: TextIO) -> None:
-    """Wait for a version of a SageMaker AI image, or of several."""
-    gate = _gate(SageMakerImageHook, {"image_name": _one_or_all(args.image_name)}, args)
-    _wait(gate, hook_of(SageMakerImageHook, args), args, out)
-
-
-def _gate(
-    hook_class: type[ImageVersionHook], identity: dict[str, Any], args: argparse.Namespace, **rule: Any
-) -> Gate:
-    return Gate(
-        hook_class,
-        identity,
-        version=_one_or_all(args.version),
-        wait_until=args.wait_until,
-        not_found_retries=args.not_found_retries,
-        fail_fast=args.fail_fast,
-        **rule,
-    )
+def wait_for_version(args: argparse.Namespace, out: TextIO, service: Service) -> None:
+    """Wait for a version of an image set or image, or of several."""
+    key = service.key.name
+    identity = {name: getattr(args, name) for name in service.identity_names}
+    identity[key] = _one_or_all(identity[key])
+    args.version = _one_or_all(args.version)
+    gate = Watch(service, identity, GateSettings.of(service, args)).gate()
+    _wait(gate, hook_of(service.hook_class(), args), args, out)
 
 
 def _one_or_all(values: list[str] | None) -> Any:
-    """Give the only one as itself: the gate tells one from a list of one."""
+    """Return a single value as itself: the gate treats one and a list of one differently."""
     return values[0] if values and len(values) == 1 else values
 
 
 def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace, out: TextIO) -> None:
     started = time.monotonic()
-    with _progress(args) as progress:
-        while not _opens(gate, hook, progress):
+    with _display(args) as display:
+        while not _opens(gate, hook, display):
             left = started + args.timeout - time.monotonic()
             if left <= 0:
                 raise TimedOutError(f"Timed out after {args.timeout:g} s. Last seen: {one_line(str(gate))}")
             pause = min(args.interval, left)
-            progress.waiting(f"Waiting until {args.wait_until}: {gate}", pause)
+            display.waiting(f"Waiting until {args.wait_until}: {gate.news}", gate.about, pause)
             time.sleep(pause)
     took = time.monotonic() - started
     out.write(f"Open after {took:.0f} s, waited until {args.wait_until}: {gate}\n")
 
 
-def _opens(gate: Gate, hook: ImageVersionHook, progress: Progress) -> bool:
-    """Look once; what may pass is told and waited out, as a sensor does."""
+def _opens(gate: Gate, hook: ImageVersionHook, display: Display) -> bool:
+    """Poll once; an error that may pass is shown and waited out, as a sensor does."""
     try:
-        return gate.look(hook)
+        return gate.poll(hook)
     except AwsCallError as error:
         if not error.transient:
             raise
-        progress.trouble(f"{error} This may pass.")
+        display.trouble(f"{error.message} This may pass. {error.about}")
         return False
 
 
-# --- what a person sees meanwhile -----------------------------------------------------------------------
+# --- the display ----------------------------------------------------------------------------------------
 
 
-class Progress(AbstractContextManager["Progress"], Protocol):
-    """Tells of a wait on stderr; stdout has only the outcome."""
+class Display(AbstractContextManager["Display"], Protocol):
+    """Shows a wait on stderr; stdout has only the outcome."""
 
-    def waiting(self, words: str, pause: float) -> None:
-        """Tell what is waited for, and that the next look is so many seconds away."""
+    def waiting(self, news: str, about: str, pause: float) -> None:
+        """Show what is waited for, and the seconds to the next poll."""
 
-    def trouble(self, words: str) -> None:
-        """Tell of an error that may pass."""
+    def trouble(self, text: str) -> None:
+        """Show an error that may pass."""
 
 
-def _progress(args: argparse.Namespace) -> Progress:
+def _display(args: argparse.Namespace) -> Display:
     color: dict[str, Any] = {"on": {"force_terminal": True}, "off": {"no_color": True}}.get(args.color, {})
     console = Console(stderr=True, highlight=False, **color)
-    # Not rich's word for a terminal, which FORCE_COLOR makes of every log.
+    # Not rich's own check, for which FORCE_COLOR makes every log a terminal.
     if sys.stderr.isatty() and not console.is_dumb_terminal:
         return LiveLine(console)
     return Lines()
 
 
-class Lines(Progress):
-    """A line where something changed, and one a minute where nothing did."""
+class Lines(Display):
+    """A line for each change, and one a minute without a change."""
 
     def __init__(self) -> None:
-        self._told = ""
-        self._told_at = float("-inf")
+        self._shown = ""
+        self._shown_at = float("-inf")
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
-    def waiting(self, words: str, pause: float) -> None:
-        """Write a line where there is reason to."""
+    def waiting(self, news: str, about: str, pause: float) -> None:
+        """Write a line for a change, or after a minute."""
         now = time.monotonic()
-        if words != self._told or now - self._told_at >= SECONDS_BETWEEN_SAME_LINES:
-            self._told, self._told_at = words, now
-            _line(f"{words}; next look in {pause:.0f} s")
+        if news != self._shown or now - self._shown_at >= SECONDS_BETWEEN_SAME_LINES:
+            self._shown, self._shown_at = news, now
+            _line(f"{news}, next poll in {pause:.0f} s{f': {about}' if about else ''}")
 
-    def trouble(self, words: str) -> None:
+    def trouble(self, text: str) -> None:
         """Write a line."""
-        _line(words)
+        _line(text)
 
 
-def _line(words: str) -> None:
-    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {words}", file=sys.stderr, flush=True)  # noqa: T201
+def _line(text: str) -> None:
+    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-class LiveLine(Progress):
+class LiveLine(Display):
     """
-    One line that counts, as many rows as it needs, with what went wrong above it.
+    One line that counts, in as many rows as it needs, with errors above it.
 
     :param console: a terminal.
     """
@@ -145,8 +127,8 @@ class LiveLine(Progress):
         self._console = console
         self._open = ExitStack()
         self._started = time.monotonic()
-        self._words = "Asking AWS"
-        self._next_look: float | None = None
+        self._news, self._about = "Polling AWS", ""
+        self._next_poll: float | None = None
         self._spinner = Spinner("dots")
 
     def __enter__(self) -> Self:
@@ -157,20 +139,21 @@ class LiveLine(Progress):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._open.close()
 
-    def waiting(self, words: str, pause: float) -> None:
+    def waiting(self, news: str, about: str, pause: float) -> None:
         """Change the line."""
-        self._words, self._next_look = words, time.monotonic() + pause
+        self._news, self._about, self._next_poll = news, about, time.monotonic() + pause
 
-    def trouble(self, words: str) -> None:
-        """Write a line that stays, above the one that counts."""
-        self._console.print(Text(one_line(words)), soft_wrap=True)
+    def trouble(self, text: str) -> None:
+        """Write a permanent line above the one that counts."""
+        self._console.print(Text(one_line(text)), soft_wrap=True)
 
     def _drawn(self) -> Spinner:
         now = time.monotonic()
         elapsed = f"{int(now - self._started) // 60}:{int(now - self._started) % 60:02}"
-        left = "" if self._next_look is None else f"next look in {max(0.0, self._next_look - now):.0f} s · "
-        self._spinner.update(text=Text(f"{elapsed} · {left}{self._words}"))
+        left = "" if self._next_poll is None else f" · next poll in {max(0.0, self._next_poll - now):.0f} s"
+        about = f" · {self._about}" if self._about else ""
+        self._spinner.update(text=Text(f"{elapsed} · {self._news}{left}{about}"))
         return self._spinner

@@ -1,8 +1,8 @@
 """
 How many requests a second this process may send, for each connection, region, service and operation.
 
-AWS counts requests for a whole account. Every request of a client built here is counted, a page or a repeated
-attempt too, whoever sends it: gates in either mode, operators, reports.
+AWS counts requests for a whole account. Every request of a client built here counts, a page or a repeated
+attempt too, from gates in either mode, operators and reports.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ BURST_SECONDS = 0.25
 
 class Budget:
     """
-    A token bucket; :meth:`draw` waits for its turn, and turns are given out in the order of asking.
+    A token bucket; :meth:`draw` waits for its turn, first come, first served.
 
-    Written here, because the limiters that there are let their waiters compete for each token: of eight
-    threads that draw all the time, the one that has just been served tends to win, and seven starve.
+    Written here, because existing limiters let their callers compete for each token: of eight threads that
+    draw all the time, the one that has just drawn tends to win, and seven starve.
 
     :param per_second: requests a second.
     """
@@ -35,7 +35,7 @@ class Budget:
         self._lock = Lock()
 
     def draw(self, **_: Any) -> None:
-        """Wait until a request may be sent; takes, and ignores, what botocore's events tell."""
+        """Wait until a request may be sent; accepts, and ignores, the arguments of botocore's events."""
         with self._lock:
             now = monotonic()
             # A pause without requests saves up a burst, and no more.
@@ -51,7 +51,7 @@ _lock = Lock()
 
 def budget_of(client_key: str, operation: str, per_second: float) -> Budget:
     """
-    Return the one budget of this process for an operation of what a connection resolves to.
+    Return the one budget of this process for an operation on a resolved connection.
 
     It lives as long as a client that draws on it.
     """

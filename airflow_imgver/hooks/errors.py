@@ -1,6 +1,8 @@
-"""What an error of AWS's or botocore's means for a caller: try again, sign in again, or give up."""
+"""What an error of AWS or botocore means for a caller: try again, sign in again, or give up."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -15,9 +17,9 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from airflow_imgver.exceptions import AwsCallError, ResourceMissingError
-from airflow_imgver.versions import one_line
+from airflow_imgver.services.description import Service
+from airflow_imgver.text import one_line, sentence
 
-_MISSING = frozenset({"ResourceNotFoundException", "ResourceNotFound"})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _TRANSIENT = frozenset(
     {
@@ -38,10 +40,9 @@ _TRANSIENT = frozenset(
         "InternalError",
         "ServiceUnavailable",
         "ServiceUnavailableException",
-        # HealthImaging's word, on reads too, for "not consistent yet, retry after a few seconds".
-        "ConflictException",
     }
 )
+"""The error codes that all of AWS shares; a service's description adds its own."""
 
 _ADVICE: dict[type[Exception], str] = {
     NoCredentialsError: "Give the Airflow connection an access key or a role, or the process a profile.",
@@ -49,42 +50,51 @@ _ADVICE: dict[type[Exception], str] = {
     NoRegionError: "Set region_name on the task or on the Airflow connection.",
 }
 
-
-# What AWS's complaint about a signature and Python's about a header quote may be a session token.
+# AWS's error about a signature and Python's about a header may quote a session token.
 _CANONICAL_STRING = "The Canonical String"
 _ILLEGAL_HEADER = "Invalid header value"
 
 
 def quotes_a_credential(error: Exception) -> bool:
-    """Tell whether the words of an error may hold the connection's own credentials."""
-    return any(words in str(error) for words in (_CANONICAL_STRING, _ILLEGAL_HEADER))
+    """Return whether the text of an error may hold the connection's own credentials."""
+    return any(text in str(error) for text in (_CANONICAL_STRING, _ILLEGAL_HEADER))
 
 
 def call_error(
-    error: ClientError | BotoCoreError | ResponseParserError, operation: str, about: str
+    error: ClientError | BotoCoreError | ResponseParserError,
+    operation: str,
+    about: str,
+    *,
+    service: Service,
+    sender: Callable[[], str],
 ) -> AwsCallError:
     """
     Name a failed call.
 
-    :param error: what boto3 raised.
+    :param error: boto3's error.
     :param operation: the API operation.
-    :param about: what was asked about, in words.
+    :param about: what the call was about, with full ids.
+    :param service: the service, which has error codes of its own.
+    :param sender: returns the region and the connection of the call.
     :return: :class:`ResourceMissingError` where AWS says that it does not exist, else
-        :class:`AwsCallError`, which knows whether another try can help.
+        :class:`AwsCallError`, which says whether another try can help.
     """
+    about = f"The call was for {about}."
     if isinstance(error, ClientError):
-        return _refusal(error, operation, about)
+        return _refusal(error, operation, about, service, sender)
     code = type(error).__name__
     if _ILLEGAL_HEADER in str(error):
         return AwsCallError(
-            f"{operation} for {about} was not sent: a key or a token of the Airflow connection holds a "
-            "character, a line break say, that no HTTP header can carry. Take it out of the connection.",
+            f"{operation} was not sent: a key or a token of the Airflow connection holds a character that no "
+            "HTTP header can carry, for example a line break. Remove it from the connection.",
+            about=about,
             operation=operation,
             code=code,
         )
     advice = _ADVICE.get(type(error), "")
     return AwsCallError(
-        f"{operation} for {about} got no answer: {code}: {one_line(str(error))} {advice}".rstrip(),
+        f"{operation} got no answer: {code}: {sentence(str(error))} {advice}".rstrip(),
+        about=about,
         operation=operation,
         code=code,
         # A container's or an instance's credential service that does not answer may answer the next time.
@@ -94,18 +104,24 @@ def call_error(
     )
 
 
-def _refusal(error: ClientError, operation: str, about: str) -> AwsCallError:
+def _refusal(
+    error: ClientError, operation: str, about: str, service: Service, sender: Callable[[], str]
+) -> AwsCallError:
     details = error.response.get("Error", {})
     code = details.get("Code", "Unknown")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    words = (details.get("Message") or "").partition(_CANONICAL_STRING)[0].rstrip()
-    message = f"{operation} for {about} was refused: {one_line(code)}: {one_line(words)}"
-    if code in _MISSING:
-        return ResourceMissingError(message.rstrip(": "), operation=operation, code=code)
+    text = (details.get("Message") or "").partition(_CANONICAL_STRING)[0].strip()
+    message = f"{one_line(code)} from {operation}{f': {sentence(text)}' if text else '.'}"
+    if code in service.missing_codes:
+        # The right id with the wrong region or account is the usual reason.
+        return ResourceMissingError(
+            f"{message} The call went {sender()}.", about=about, operation=operation, code=code
+        )
     return AwsCallError(
-        message.rstrip(": "),
+        message,
+        about=about,
         operation=operation,
         code=code,
-        transient=code in _TRANSIENT or status == 429 or status >= 500,
+        transient=code in _TRANSIENT | service.transient_codes or status == 429 or status >= 500,
         expired=code in _EXPIRED,
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
 
-from airflow_imgver.hooks.base import Finding, ImageVersionHook
-from airflow_imgver.hooks.listing import Versions, listed
-from airflow_imgver.hooks.moments import moment
-from airflow_imgver.versions import Entry, Phase, VersionStatus, image_set_status
-
-_ID = (r"[0-9a-z]{32}", "32 digits and lower-case letters")
+from airflow_imgver.arguments.times import time_value
+from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.listing import Listing, Versions
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.versions import FoundVersions, Phase, VersionStatus
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # BETWEEN must have an end. A day, because this machine's clock may be behind AWS's.
@@ -23,11 +22,12 @@ _AHEAD = timedelta(days=1)
 
 class HealthImagingHook(ImageVersionHook):
     """
-    List and look at the versions of image sets.
+    List and poll the versions of image sets.
 
     Image set calls carry the host prefix ``runtime-``. Where the client's endpoint is not AWS's own (an
-    emulator, a private endpoint: a host that does not begin with ``medical-imaging``), the prefix would lead
-    nowhere and is left off; ``inject_host_prefix`` in the connection's ``config_kwargs`` has the last word.
+    emulator, a private endpoint: a host that does not begin with ``medical-imaging``), the prefixed host does
+    not exist, and the prefix is left off. ``inject_host_prefix`` in the connection's ``config_kwargs``
+    overrides this.
 
     .. seealso::
         https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_ListImageSetVersions.html
@@ -38,26 +38,17 @@ class HealthImagingHook(ImageVersionHook):
     :param config: botocore's client configuration, as a ``Config`` or a dictionary.
     """
 
-    service = "medical-imaging"
-    operation = "ListImageSetVersions"
-    paginator = "list_image_set_versions"
-    result_key = "imageSetPropertiesList"
-    wire_token = "nextToken"  # noqa: S105  # a field's name
-    largest_page = 50
-    finding = Finding("SearchImageSets", "search_image_sets", "imageSetsMetadataSummaries", "imageSetId", 50)
-    budget_option = "healthimaging_requests_per_second"
-    request_names: ClassVar = {"datastore_id": "datastoreId", "image_set_id": "imageSetId"}
-    identity_rules: ClassVar = {"datastore_id": _ID, "image_set_id": _ID}
+    service = HEALTHIMAGING
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
         """Build the boto3 client, without the host prefix where the endpoint is not AWS's own."""
         given = config or self.config
-        if _speaks_of_prefixes(given):
+        if _sets_host_prefix(given):
             return super().get_client_type(region_name, given, deferrable)
         bare = given.merge(Config(inject_host_prefix=False))
-        if _is_elsewhere(self.conn_config.get_service_endpoint_url(self.service)):
+        if _is_elsewhere(self.conn_config.get_service_endpoint_url(self.service.client_type)):
             return super().get_client_type(region_name, bare, deferrable)
         client = super().get_client_type(region_name, given, deferrable)
         # The endpoint may also come from the environment or from a profile, which only the client knows.
@@ -76,16 +67,16 @@ class HealthImagingHook(ImageVersionHook):
         starting_token: str | None = None,
     ) -> Versions:
         """
-        Stream the versions of an image set, a page asked for when the one before is used up.
+        Stream the versions of an image set; a page is requested when the one before is used up.
 
         :param datastore_id: the data store, 32 digits and lower-case letters.
         :param image_set_id: the image set, likewise.
-        :param page_size: items a request, 1 to 50; None asks for 50.
+        :param page_size: items a request, 1 to 50; None requests 50.
         :param max_items: how many items at the most; None for all.
         :param starting_token: the resume token of a truncated listing.
         :return: AWS's own dictionaries (``imageSetPropertiesList``), with times as aware datetimes.
         :raises InvalidIdentityError: an id breaks AWS's pattern.
-        :raises InvalidTokenError: ``starting_token`` is no resume token.
+        :raises InvalidTokenError: ``starting_token`` does not resume this listing.
         :raises AwsCallError: AWS refused or did not answer; :class:`ResourceMissingError` for a 404.
         """
         return self.stream(
@@ -95,7 +86,29 @@ class HealthImagingHook(ImageVersionHook):
             starting_token=starting_token,
         )
 
-    list_image_set_versions = listed(iter_image_set_versions)
+    def list_image_set_versions(
+        self,
+        datastore_id: str,
+        image_set_id: str,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        starting_token: str | None = None,
+    ) -> Listing:
+        """
+        List the versions of an image set; arguments and errors are those of :meth:`iter_image_set_versions`.
+
+        :return: a :class:`~airflow_imgver.hooks.listing.Listing`: the items, and the resume token of a
+            listing that ``max_items`` cut off, else None. In ``starting_token`` it goes on exactly where the
+            listing stopped, in pages of any size.
+        """
+        return self.iter_image_set_versions(
+            datastore_id,
+            image_set_id,
+            page_size=page_size,
+            max_items=max_items,
+            starting_token=starting_token,
+        ).all()
 
     def get_image_set_version(
         self, datastore_id: str, image_set_id: str, version: int | None = None
@@ -105,7 +118,8 @@ class HealthImagingHook(ImageVersionHook):
 
         :param version: the version's number; None for the latest, which is the greatest number.
         """
-        found = self.survey({"datastore_id": datastore_id, "image_set_id": image_set_id}, version).wanted
+        identity = {"datastore_id": datastore_id, "image_set_id": image_set_id}
+        found = self.find_version(identity, version).wanted
         return dict(found.entry) if found else None
 
     def iter_image_set_ids(
@@ -119,9 +133,9 @@ class HealthImagingHook(ImageVersionHook):
         """
         Stream the ids of the image sets whose last change lies between two times, the last changed first.
 
-        SearchImageSets answers with DICOM attributes of patients and studies. Nothing of them leaves this
-        method: only ids do. Both ends count as inside, and to the whole second, which is all that a request
-        can say. An image set that changes while the search goes on may be named twice.
+        SearchImageSets answers with DICOM attributes of patients and studies. Only ids leave this method.
+        Both ends count as inside, to the whole second, because botocore sends no fraction. An image set that
+        changes during the search may be named twice.
 
         https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_SearchImageSets.html
 
@@ -129,13 +143,14 @@ class HealthImagingHook(ImageVersionHook):
         :param updated_after: a datetime or an ISO 8601 text, UTC unless it names an offset; None for the
             beginning.
         :param updated_before: likewise; None for no end.
-        :param page_size: image sets a request, 1 to 50; None asks for 50.
+        :param page_size: image sets a request, 1 to 50; None requests 50.
         :raises InvalidIdentityError: the id breaks AWS's pattern.
-        :raises ValueError: a time that is none.
+        :raises ValueError: a time cannot be read.
         :raises AwsCallError: AWS refused or did not answer.
         """
         self.check_datastore(datastore_id)
-        after, before = moment(updated_after, "updated_after"), moment(updated_before, "updated_before")
+        after = time_value(updated_after, "updated_after")
+        before = time_value(updated_before, "updated_before")
         request: dict[str, Any] = {"datastoreId": datastore_id}
         if after is not None or before is not None:
             ends = (after or _BEGINNING, _whole_second(before or datetime.now(UTC) + _AHEAD))
@@ -150,28 +165,17 @@ class HealthImagingHook(ImageVersionHook):
 
         :raises InvalidIdentityError: it breaks AWS's pattern.
         """
-        return cls.check({"datastore_id": datastore_id}, ("datastore_id",))["datastore_id"]
+        return cls.service.check({"datastore_id": datastore_id}, ("datastore_id",))["datastore_id"]
 
-    def observe(self, identity: Mapping[str, Any], version: int | None = None) -> VersionStatus | None:
+    def watched_version(self, found: FoundVersions) -> VersionStatus | None:
         """
-        Look once at the version that a gate watches, in all but odd cases in one request.
+        Return the version that decides about a gate.
 
-        HealthImaging deletes image sets whole: where the latest version is deleted, so is the watched one,
-        whatever its own entry still says.
+        HealthImaging deletes whole image sets: where the latest version is deleted, so is the watched one,
+        whatever its own entry still shows.
         """
-        latest, wanted = self.survey(identity, version)
-        gone = latest is not None and latest.phase is Phase.DELETED
-        return self.noticed(latest if gone else wanted)
-
-    @classmethod
-    def describe(cls, identity: Mapping[str, str]) -> str:
-        """Name an image set: ``image set ... in data store ...``."""
-        return f"image set {identity['image_set_id']} in data store {identity['datastore_id']}"
-
-    @classmethod
-    def read(cls, entry: Entry) -> VersionStatus:
-        """Make a status of an entry."""
-        return image_set_status(entry)
+        gone = found.latest is not None and found.latest.phase is Phase.DELETED
+        return found.latest if gone else found.wanted
 
 
 def _whole_second(end: datetime) -> datetime:
@@ -180,12 +184,12 @@ def _whole_second(end: datetime) -> datetime:
 
 
 def _is_elsewhere(endpoint_url: str | None) -> bool:
-    """Tell whether an endpoint is not one of AWS's own; None is AWS's, or not known yet."""
+    """Return whether an endpoint is not one of AWS's own; None is AWS's, or not known yet."""
     if endpoint_url is None:
         return False
     return not (urlsplit(endpoint_url).hostname or "").startswith("medical-imaging")
 
 
-def _speaks_of_prefixes(config: Config) -> bool:
-    """Tell whether a user's configuration has a word on host prefixes; botocore keeps what it was given."""
+def _sets_host_prefix(config: Config) -> bool:
+    """Return whether a user's configuration sets ``inject_host_prefix``."""
     return "inject_host_prefix" in getattr(config, "_user_provided_options", {})

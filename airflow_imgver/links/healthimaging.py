@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
+from airflow_imgver.links.console import ConsoleLink
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
 
 
-class HealthImagingImageSetLink(BaseAwsLink):
+class HealthImagingImageSetLink(ConsoleLink, service=HEALTHIMAGING):
     """
     Link to an image set in the HealthImaging console.
 
-    AWS documents the console's addresses down to ``/medical-imaging/home#/dataStores`` and
-    ``#/dataStores/create``. What follows for one image set is inferred from the console's own steps (choose a
-    data store, choose an image set) and has not been checked against a signed-in console.
+    AWS does not document the address of one image set; the description of the service says how it was
+    inferred.
 
     https://docs.aws.amazon.com/healthimaging/latest/devguide/get-image-set-properties.html
     """
-
-    name = "AWS HealthImaging image set"
-    key = "healthimaging_image_set"
-    format_str = (
-        BASE_AWS_CONSOLE_LINK
-        + "/medical-imaging/home?region={region_name}#/dataStores/{datastore_id}/imageSets/{image_set_id}"
-    )

@@ -10,10 +10,10 @@ from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, B
 
 class VersionReportLink(BaseAwsLink):
     """
-    Link to a report in the S3 console: to its page where it has one there, else to its first file there.
+    Link to a report in the S3 console: to its page if S3 holds the page, else to the first file in S3.
 
-    A report that is nowhere in S3 has no link: browsers follow none from Airflow's UI to a file, which would
-    be the worker's and not the reader's.
+    A report outside S3 has no link: browsers do not follow links from Airflow's UI to files, and a file would
+    be on the worker's disk, not on the reader's.
     """
 
     name = "Version report"
@@ -21,5 +21,5 @@ class VersionReportLink(BaseAwsLink):
     format_str = BASE_AWS_CONSOLE_LINK + "/s3/object/{bucket}?region={region_name}&prefix={key}"
 
     def format_link(self, **kwargs: Any) -> str:
-        """Format the link; a key may hold any character."""
+        """Format the link; a key may contain any character."""
         return super().format_link(**{**kwargs, "key": quote(kwargs.get("key", ""))})

@@ -1,4 +1,4 @@
-"""Listing versions to XCom: what both services' list operators share."""
+"""Listing versions to XCom: the base of the services' list operators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.query import Query
-from airflow_imgver.versions import as_plain
+from airflow_imgver.services.description import Service
+from airflow_imgver.text import as_plain
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,9 +25,9 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
 
     A listing that ``max_items`` cut off also pushes the XCom ``next_token``; ``starting_token`` resumes it.
 
-    :param query: a JMESPath expression over the whole response, as the AWS CLI's ``--query``; what it yields
+    :param query: a JMESPath expression over the whole response, as the AWS CLI's ``--query``; its result
         is returned in place of the list. https://jmespath.org
-    :param page_size: items a request; None asks for the largest page the API gives.
+    :param page_size: items a request; None requests the largest page the API gives.
     :param max_items: how many items at the most; None for all.
     :param starting_token: the ``next_token`` of a truncated listing with the same arguments.
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
@@ -36,8 +37,8 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
         https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html
     """
 
+    service: ClassVar[Service]
     link_class: ClassVar[type[BaseAwsLink]]
-    identity_fields: ClassVar[tuple[str, ...]]
 
     def __init__(
         self,
@@ -55,39 +56,41 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
         self.starting_token = starting_token
 
     def _list(self, **paging: Any) -> Listing:
-        """Ask the hook."""
-        raise NotImplementedError
+        """List with the hook; a service with filters passes them on."""
+        identity = {name: getattr(self, name) for name in self.service.identity_names}
+        return self.hook.stream(identity, **paging).all()
 
     def execute(self, context: Context) -> Any:
         """
         List.
 
-        :return: the entries, newest first as AWS sends them; with ``query`` what that yields.
-        :raises InvalidQueryError: ``query`` is no JMESPath expression; before any request.
+        :return: the entries, in AWS's order, newest first; with ``query`` the result of that.
+        :raises InvalidQueryError: ``query`` is not a JMESPath expression; before any request.
         :raises InvalidIdentityError: an id or a name breaks AWS's pattern; before any request.
-        :raises InvalidTokenError: ``starting_token`` is no resume token; before any request.
+        :raises InvalidTokenError: ``starting_token`` does not resume this listing; before any request.
         :raises AwsCallError: AWS refused or did not answer.
         """
         query = Query(self.query) if self.query else None
-        identity = self.hook.check({field: getattr(self, field) for field in self.identity_fields})
-        self.link_class.persist(context=context, operator=self, **self.hook.whereabouts(identity), **identity)
+        identity = self.service.check({name: getattr(self, name) for name in self.service.identity_names})
+        address = self.hook.console_address(identity)
+        self.link_class.persist(context=context, operator=self, **address, **identity)
         listing = self._list(
             page_size=_whole_number(self.page_size, "page_size"),
             max_items=_whole_number(self.max_items, "max_items"),
             starting_token=self.starting_token or None,
         )
         self.log.info(
-            "Listed %d versions of %s%s",
+            "Listed %d versions%s: %s",
             len(listing.items),
-            self.hook.describe(identity),
             ", and there are more" if listing.next_token else "",
+            self.service.describe(identity),
         )
         if listing.next_token and self.do_xcom_push:
             context["ti"].xcom_push(key="next_token", value=listing.next_token)
         versions = as_plain(listing.items)
         if query is None:
             return versions
-        response = {self.hook.result_key: versions}
+        response = {self.service.listing.result_key: versions}
         if listing.next_token:
             response["NextToken"] = listing.next_token
         return query.search(response)
@@ -100,4 +103,4 @@ def _whole_number(value: int | str | None, name: str) -> int | None:
     try:
         return int(str(value))
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a whole number, not {value!r}") from None
+        raise ValueError(f"{name} must be a whole number, not {value!r}.") from None

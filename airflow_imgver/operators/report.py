@@ -1,26 +1,27 @@
-"""Reports of version histories: what both services' report operators share."""
+"""Reports of version histories: the base of the services' report operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
-from airflow_imgver.arguments import listed
-from airflow_imgver.exceptions import InvalidIdentityError, UnreadableError
+from airflow_imgver.arguments.identities import as_list
+from airflow_imgver.arguments.times import duration_value, time_value
+from airflow_imgver.exceptions import UnreadableError
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.moments import duration, moment
 from airflow_imgver.links.report import VersionReportLink
 from airflow_imgver.reports.collect import Collection, History
 from airflow_imgver.reports.contents import Contents
 from airflow_imgver.reports.files import Files, bucket_and_key, outputs_of
 from airflow_imgver.reports.found import Candidate, Found
 from airflow_imgver.reports.progress import Progress
-from airflow_imgver.reports.rows import Scope, Table
+from airflow_imgver.reports.rows import Scope
 from airflow_imgver.reports.summary import summary
+from airflow_imgver.services.description import Service
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
@@ -33,20 +34,20 @@ TEMPLATED = ("updated_after", "updated_before", "stuck_after", "fail_on_unreadab
 
 class VersionReportOperator(AwsBaseOperator[HookT]):
     """
-    Reports what changed, what failed, what is stuck and which older versions are still held.
+    Reports versions that changed, failed or are stuck, and superseded versions.
 
-    Returns a summary: counts, the first failures, and where the report is. Every argument is templated.
+    Returns a summary: counts, the first failures, and the paths of the report. Every argument is templated.
 
-    :param outputs: where to, one file or several: paths or URLs of any storage that Airflow knows, that end
-        in ``.html`` (a page), ``.csv``, ``.jsonl`` or ``.parquet`` (a row for each version). A file of that
-        name is replaced, when the whole report is ready.
-    :param updated_after: what changed then or later is news; a datetime or an ISO 8601 text, UTC unless it
-        names an offset; None for all of the past.
+    :param outputs: one file or several: paths or URLs of any storage that Airflow knows, that end in
+        ``.html`` (a page), ``.csv``, ``.jsonl`` or ``.parquet`` (a row for each version). A file of that name
+        is replaced when the whole report is complete.
+    :param updated_after: a change at this time or later is news; a datetime or an ISO 8601 text, in UTC
+        unless it has an offset; None for all of the past.
     :param updated_before: and before then; likewise, None for up to now.
     :param stuck_after: a busy version that has not changed for longer is stuck: a timedelta, seconds, or an
         ISO 8601 duration.
-    :param fail_on_unreadable: fail, after writing the report, where something could not be read. Where
-        nothing could be read the task fails in any case, and writes nothing.
+    :param fail_on_unreadable: fail, after writing the report, where an image set or image could not be read.
+        Where none could be read the task fails in any case, and writes nothing.
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials. Also for outputs
         on ``s3://`` that name no connection of their own.
     :param region_name: the AWS region; None takes the connection's or boto3's.
@@ -56,7 +57,7 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
     """
 
     operator_extra_links = (VersionReportLink(),)
-    table: ClassVar[Table]
+    service: ClassVar[Service]
     # Made for each run: an event cannot be copied, as Airflow copies tasks.
     _stop: Event | None = None
 
@@ -78,11 +79,11 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         self.fail_on_unreadable = fail_on_unreadable
 
     def _where(self) -> str:
-        """Say what the report is about; checks it before any request."""
+        """Return the scope in words; checks it before any request."""
         raise NotImplementedError
 
     def _candidates(self, scope: Scope) -> Iterable[Candidate]:
-        """Find what there is to list."""
+        """Find the image sets or images to list."""
         raise NotImplementedError
 
     def _identify(self, name: str) -> Mapping[str, str]:
@@ -94,22 +95,21 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         Report.
 
         :return: the summary.
-        :raises ValueError: an argument cannot be what it is; before any request.
-        :raises UnreadableError: nothing could be read; or something, and ``fail_on_unreadable`` is set.
-        :raises AwsCallError: AWS does not let the report be made, or stopped to answer.
+        :raises ValueError: an argument cannot be valid; before any request.
+        :raises UnreadableError: nothing could be read; or not all, and ``fail_on_unreadable`` is set.
+        :raises AwsCallError: AWS refused the search, or stopped answering.
         """
         self._stop = stop = Event()
-        given = listed(self.outputs, "outputs")
+        given = as_list(self.outputs, "outputs")
         outputs = outputs_of([str(self.outputs)] if given is None else given, self.aws_conn_id)
         scope = self._scope()
         candidates = self._candidates(scope)
         self._persist_link(context, scope, outputs)
-        contents = Contents(self.table, scope)
-        progress = Progress(self.log, self.table.things)
-        with Files(outputs, self.table) as files:
-            for one in Collection(
-                self.hook, self.table, scope, Found(candidates), self._identify, progress, stop
-            ):
+        contents = Contents(self.service, scope)
+        progress = Progress(self.log, self.service.things)
+        found = Found(candidates)
+        with Files(outputs, self.service) as files:
+            for one in Collection(self.hook, scope, found, self._identify, progress, stop):
                 if isinstance(one, History):
                     files.add(one.rows)
                     contents.add(one.rows)
@@ -123,27 +123,27 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         self.log.info("Reported on %s: %s", scope.where, _in_words(contents, paths))
         if contents.unreadable_count and self.fail_on_unreadable:
             if self.do_xcom_push:
-                # What a callback or a task after this failure looks at.
+                # For a callback or a task after this failure.
                 context["ti"].xcom_push(key="return_value", value=summed_up)
-            raise self._unreadable(contents, f"The others are in {', '.join(paths)}.")
+            raise self._unreadable(contents, f"The report on the others is in {', '.join(paths)}.")
         return summed_up
 
     def on_kill(self) -> None:
-        """End the threads; Airflow calls this when the task is told to stop, and lets it go on."""
+        """End the threads; Airflow calls this when it stops the task, and lets `execute` go on."""
         if self._stop is not None:
             self._stop.set()
 
     def _scope(self) -> Scope:
         where = self._where()
-        after = moment(self.updated_after, "updated_after")
-        before = moment(self.updated_before, "updated_before")
+        after = time_value(self.updated_after, "updated_after")
+        before = time_value(self.updated_before, "updated_before")
         if after is not None and before is not None and after >= before:
             raise ValueError(
                 f"updated_after must be earlier than updated_before, and {after.isoformat()} is not "
-                f"earlier than {before.isoformat()}"
-                + (": the Dag's schedule gives it an interval of no length" if after == before else "")
+                f"earlier than {before.isoformat()}."
+                + (" The Dag's schedule has an interval without length." if after == before else "")
             )
-        stuck_after = duration(self.stuck_after, "stuck_after")
+        stuck_after = duration_value(self.stuck_after, "stuck_after")
         with self.hook.named_errors(where):
             region = self.hook.conn_region_name
         return Scope(where, region, after, before, stuck_after, made_at=datetime.now(UTC))
@@ -165,34 +165,14 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
     def _unreadable(self, contents: Contents, rest: str) -> UnreadableError:
         return UnreadableError(
             f"{contents.unreadable_count} of {contents.unreadable_count + contents.read} "
-            f"{self.table.things} could not be read. The first: {contents.unreadable[0].reason} {rest}"
+            f"{self.service.things} could not be read. The first: {contents.unreadable[0].reason} {rest}"
         )
 
 
 def _in_words(contents: Contents, paths: Sequence[str]) -> str:
-    """Sum up for the log, without a word of AWS's."""
-    told = [f"{contents.rows:,} versions of {contents.read:,} {contents.table.things}"]
-    told += [f"{found.count:,} {attention}" for attention, found in contents.findings.items() if found.count]
+    """Sum up for the log, without AWS's texts."""
+    parts = [f"{contents.rows:,} versions of {contents.read:,} {contents.service.things}"]
+    parts += [f"{found.count:,} {attention}" for attention, found in contents.findings.items() if found.count]
     if contents.unreadable_count:
-        told.append(f"{contents.unreadable_count:,} {contents.table.things} not readable")
-    return f"{', '.join(told)}; in {', '.join(paths)}"
-
-
-def checked_names(value: Any, field: str, check: Callable[[str], object]) -> list[str]:
-    """
-    Read a list of ids or names, literal, from XCom, or as the text that a template makes of one; each once.
-
-    :param value: the list, or one id or name.
-    :param field: what it is called, for the error.
-    :param check: raises where one breaks AWS's pattern.
-    :raises InvalidIdentityError: it is no list, or one breaks the pattern; names its position.
-    """
-    names = listed(value, field)
-    if names is None:
-        names = [value]
-    for position, name in enumerate(names):
-        try:
-            check(name)
-        except InvalidIdentityError as error:
-            raise InvalidIdentityError(f"at position {position} of {field}: {error}") from None
-    return list(dict.fromkeys(names))
+        parts.append(f"{contents.unreadable_count:,} {contents.service.things} not readable")
+    return f"{', '.join(parts)}; in {', '.join(paths)}"

@@ -8,29 +8,24 @@ from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
+from airflow_imgver.arguments.identities import checked_names
 from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook, SortBy, SortOrder
 from airflow_imgver.links.sagemaker_image import SageMakerImageLink
 from airflow_imgver.operators.base import ListVersionsOperator
-from airflow_imgver.operators.report import TEMPLATED, VersionReportOperator, checked_names
+from airflow_imgver.operators.report import TEMPLATED, VersionReportOperator
 from airflow_imgver.reports.found import Candidate
-from airflow_imgver.reports.rows import IMAGES, Scope
+from airflow_imgver.reports.rows import Scope
+from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
 
-_FILTERS = (
-    "creation_time_after",
-    "creation_time_before",
-    "last_modified_time_after",
-    "last_modified_time_before",
-    "sort_by",
-    "sort_order",
-)
+_FILTERS = tuple(each.name for each in SAGEMAKER_IMAGE.listing.filters)
 
 
 class SageMakerListImageVersionsOperator(ListVersionsOperator[SageMakerImageHook]):
     """
     Lists the versions of an image and returns them; further arguments are the base class's.
 
-    A time is a datetime or an ISO 8601 text; one that names no offset is UTC.
+    A time is a datetime or an ISO 8601 text, in UTC unless it has an offset.
 
     .. seealso::
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListImageVersions.html
@@ -44,10 +39,10 @@ class SageMakerListImageVersionsOperator(ListVersionsOperator[SageMakerImageHook
     :param sort_order: ``DESCENDING`` (AWS's default) or ``ASCENDING``.
     """
 
+    service = SAGEMAKER_IMAGE
     aws_hook_class = SageMakerImageHook
     link_class = SageMakerImageLink
     operator_extra_links = (SageMakerImageLink(),)
-    identity_fields = ("image_name",)
     template_fields = aws_template_fields(
         "image_name", *_FILTERS, "query", "page_size", "max_items", "starting_token"
     )
@@ -82,20 +77,20 @@ class SageMakerImageVersionReportOperator(VersionReportOperator[SageMakerImageHo
     """
     Reports the versions of images; further arguments are the base class's.
 
-    With an interval, an image belongs into the report when one of its versions changed in it, or is stuck.
-    AWS does not say whether a build moves the last-modified time of its image, so the versions of all images
-    are listed, and looked at; of an image that belongs there all versions are reported.
+    With an interval, an image is in the report when one of its versions changed in it, or is stuck; the
+    report then has all its versions. AWS does not say whether a build changes the last-modified time of its
+    image, so the versions of all images are listed.
 
     .. seealso::
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListImages.html
 
-    :param image_names: report these, and look for none: a list of names, or the text that a template makes of
-        one; all their versions, whenever they changed.
+    :param image_names: report these images, and do not search: a list of names, or the text that a template
+        makes of one; all their versions, whenever they changed.
     :param name_contains: report images with this text in their names; None for all images of the region.
     """
 
+    service = SAGEMAKER_IMAGE
     aws_hook_class = SageMakerImageHook
-    table = IMAGES
     template_fields = aws_template_fields("image_names", "name_contains", *TEMPLATED)
 
     def __init__(
@@ -112,7 +107,7 @@ class SageMakerImageVersionReportOperator(VersionReportOperator[SageMakerImageHo
     def _where(self) -> str:
         if self.image_names is not None:
             if self.name_contains:
-                raise ValueError("give image_names or name_contains, not both")
+                raise ValueError("Give image_names or name_contains, not both.")
             names = self._names()
             return f"image {names[0]}" if len(names) == 1 else f"{len(names)} images by name"
         return f"images with {self.name_contains} in their names" if self.name_contains else "all images"
@@ -121,7 +116,7 @@ class SageMakerImageVersionReportOperator(VersionReportOperator[SageMakerImageHo
         return {"image_name": name}
 
     def _names(self) -> list[str]:
-        check = SageMakerImageHook.check
+        check = self.service.check
         return checked_names(self.image_names, "image_names", lambda name: check(self._identify(name)))
 
     def _candidates(self, scope: Scope) -> Iterator[Candidate]:

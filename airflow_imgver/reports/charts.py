@@ -1,4 +1,4 @@
-"""Charts as inline SVG: drawn by matplotlib, coloured by the page, the same bytes for the same numbers."""
+"""Charts as inline SVG: matplotlib draws them, the page colours them; the same bytes for the same numbers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from xml.sax.saxutils import escape
 
 from airflow_imgver.reports.counts import PHASES, Days, Lane, StatusCount
 from airflow_imgver.reports.rows import Scope
-from airflow_imgver.reports.words import plain
+from airflow_imgver.text import ascii_only
 from airflow_imgver.versions import Phase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# matplotlib draws in these, which nothing else has, and the page's own colours take their place: so a chart
-# follows the page into the dark and onto paper.
+# matplotlib draws in these colours, which nothing else uses, and the page's own colours replace them: so a
+# chart follows the page's dark and print styles.
 _COLOURS = {
     "#0d0e01": "var(--ink)",
     "#0d0e02": "var(--quiet)",
@@ -40,7 +40,7 @@ _PHASE_COLOURS: dict[Phase | None, str] = {
     Phase.DELETED: "#0d0e13",
     None: _QUIET,
 }
-# Phases are told by shape and pattern too: colour alone says nothing to some eyes, and nothing on grey paper.
+# Phases differ in shape and pattern too: some readers, and grey paper, show no colours.
 _HATCHES: dict[Phase | None, str | None] = {
     Phase.READY: None,
     Phase.BUSY: "////",
@@ -49,7 +49,7 @@ _HATCHES: dict[Phase | None, str | None] = {
     None: None,
 }
 _MARKERS = {Phase.READY: "o", Phase.BUSY: "s", Phase.FAILED: "X", Phase.DELETED: "D"}
-# In inches of 72 units, for a column of the page and for all of it: text comes out as large as the page's.
+# In inches of 72 units, for a column of the page and for its whole width: text is as large as the page's.
 _BESIDE, _ALONE = 6.2, 10.4
 _AGES = (
     ("1 min", 60),
@@ -69,7 +69,7 @@ def by_status(name: str, title: str, counts: Sequence[StatusCount]) -> str:
     Draw a bar for each status.
 
     :param name: begins every id in the SVG, so that several fit in one page.
-    :param title: what a screen reader says of the chart.
+    :param title: the chart's title for a screen reader.
     :param counts: the numbers, the greatest first.
     """
     with _chart(_BESIDE, 0.27 * len(counts) + 0.2) as (axes, written):
@@ -83,24 +83,24 @@ def by_status(name: str, title: str, counts: Sequence[StatusCount]) -> str:
                 va="center",
                 color=_INK,
             )
-        axes.set_yticks(range(len(counts)), [plain(count.status, 34) for count in counts])
+        axes.set_yticks(range(len(counts)), [ascii_only(count.status, 34) for count in counts])
         axes.set_ylim(len(counts) - 0.4, -0.6)
         axes.set_xlim(0, max((count.count for count in counts), default=1) * 1.12)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
         axes.spines["left"].set_visible(True)
-        described = ", ".join(f"{plain(count.status, 60)} {count.count:,}" for count in counts)
+        described = ", ".join(f"{ascii_only(count.status, 60)} {count.count:,}" for count in counts)
         return _inline(written(), name, title, described)
 
 
 def by_day(name: str, title: str, days: Days, scope: Scope) -> str:
     """
-    Draw a bar for each day, with a part for each phase; the days of the report's interval have a ground.
+    Draw a bar for each day, with a part for each phase; the days of the report's interval have a background.
 
     :param name: begins every id in the SVG.
-    :param title: what a screen reader says of the chart.
+    :param title: the chart's title for a screen reader.
     :param days: the numbers.
-    :param scope: whose interval is shown.
+    :param scope: the scope, whose interval is shown.
     """
     with _chart(_BESIDE, 2.4) as (axes, written):
         below = [0] * len(days.counts)
@@ -132,13 +132,13 @@ def timeline(name: str, title: str, lanes: Sequence[Lane], scope: Scope) -> str:
     """
     Draw a lane for each image set or image, with a mark for each version at its last change.
 
-    Time is told by its distance from the report, on a logarithmic scale: what happened last night can be told
-    apart on it, and what happened years ago is still there.
+    The axis shows the time before the report, on a logarithmic scale: it separates the changes of last night,
+    and still has those of years ago.
 
     :param name: begins every id in the SVG.
-    :param title: what a screen reader says of the chart.
+    :param title: the chart's title for a screen reader.
     :param lanes: the versions.
-    :param scope: whose moment and interval are shown.
+    :param scope: the scope, whose time and interval are shown.
     """
     with _chart(_ALONE, 0.27 * len(lanes) + 0.5) as (axes, written):
         for at, lane in enumerate(lanes):
@@ -162,13 +162,13 @@ def timeline(name: str, title: str, lanes: Sequence[Lane], scope: Scope) -> str:
         ages = [(words, -math.log(age)) for words, age in _AGES if -math.log(age) >= oldest - 0.5]
         axes.set_xticks([place for _, place in ages], [words for words, _ in ages])
         axes.set_xlim(oldest - 0.6, -math.log(60) + 0.4)
-        axes.set_yticks(range(len(lanes)), [plain(lane.name, 32) for lane in lanes], family="monospace")
+        axes.set_yticks(range(len(lanes)), [ascii_only(lane.name, 32) for lane in lanes], family="monospace")
         axes.set_ylim(len(lanes) - 0.4, -0.6)
         axes.grid(axis="x", color=_LINE, linewidth=0.7)
         axes.set_axisbelow(True)
         described = "; ".join(
-            f"{plain(lane.name, 64)}: "
-            + ", ".join(f"version {mark.number} {plain(mark.status, 40)}" for mark in lane.marks)
+            f"{ascii_only(lane.name, 64)}: "
+            + ", ".join(f"version {mark.number} {ascii_only(mark.status, 40)}" for mark in lane.marks)
             for lane in lanes
         )
         return _inline(written(), name, title, described)
@@ -176,7 +176,7 @@ def timeline(name: str, title: str, lanes: Sequence[Lane], scope: Scope) -> str:
 
 def key(name: str, phase: Phase, *, as_mark: bool) -> str:
     """
-    Draw what stands for a phase, for a legend in the page's own text.
+    Draw the sign of a phase, for a legend in the page's own text.
 
     :param name: begins every id in the SVG.
     :param phase: the phase.
@@ -209,9 +209,9 @@ def _is_of(scope: Scope, day: Any) -> bool:
     )
 
 
-def _place(scope: Scope, moment: datetime) -> float:
-    # Nothing is nearer than a minute: the logarithm has no end on that side.
-    return -math.log(max(60.0, (scope.made_at - moment).total_seconds()))
+def _place(scope: Scope, when: datetime) -> float:
+    # Nothing is nearer than a minute, because the logarithm of 0 is infinite.
+    return -math.log(max(60.0, (scope.made_at - when).total_seconds()))
 
 
 @contextmanager
@@ -226,12 +226,12 @@ def _chart(width: float, height: float) -> Iterator[tuple[Axes, Callable[[], str
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[tuple[Axes, Callable[[], str]]]:
-    """Give axes to draw on, and what writes them as SVG, under settings that are the same everywhere."""
+    """Return axes, and a function that writes them as SVG, under the same settings everywhere."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    # A matplotlibrc of the machine's must not change a page; no global figure is made, and no display needed.
+    # A matplotlibrc on the machine must not change a page. No global figure is made, no display is needed.
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(
@@ -246,7 +246,7 @@ def _figure(width: float, height: float) -> Iterator[tuple[Axes, Callable[[], st
         )
         figure = Figure(figsize=(width, height), facecolor="none")
         if width > 1:
-            # With room at the sides, for the reader's font may be wider than that which matplotlib measures.
+            # With space at the sides: the reader's font may be wider than the one that matplotlib measures.
             figure.set_layout_engine("constrained", rect=(0.02, 0, 0.96, 1))
         FigureCanvasSVG(figure)
         axes = figure.add_subplot() if width > 1 else figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -266,13 +266,13 @@ def _figure(width: float, height: float) -> Iterator[tuple[Axes, Callable[[], st
 
 
 def _inline(svg: str, name: str, title: str | None, description: str | None) -> str:
-    """Make an SVG a part of a page: own ids, the page's colours and fonts, words for who cannot see it."""
+    """Make an SVG a part of a page: own ids, the page's colours and fonts, texts for screen readers."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<g id=\"[^\"]*\">", "<g>", svg)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = svg.replace("xlink:href", "href")
-    # A style element in an SVG is the whole page's; the page has these rules for its charts.
+    # A style element in an SVG applies to the whole page; the page has these rules for its charts.
     svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
     for drawn, variable in _COLOURS.items():
         svg = svg.replace(drawn, variable)

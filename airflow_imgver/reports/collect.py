@@ -1,4 +1,4 @@
-"""Listing the versions of many image sets or images at once: rows, in the order in which they were found."""
+"""Listing the versions of many image sets or images at once: rows, in the order of finding."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from airflow_imgver.exceptions import (
     UnreadableError,
 )
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.settings import whole
-from airflow_imgver.reports.contents import changed_at
+from airflow_imgver.options import THREADS
 from airflow_imgver.reports.found import Candidate, Found
 from airflow_imgver.reports.progress import Progress
-from airflow_imgver.reports.rows import Attention, Row, Scope, Table, rows
-from airflow_imgver.versions import one_line
+from airflow_imgver.reports.rows import Attention, Row, Scope, rows_of
+from airflow_imgver.services.description import Service
+from airflow_imgver.text import one_line
 
-# How many for each thread are under way ahead of the one whose turn it is: while that one is tried again for
+# How many listings each thread may be ahead of the one whose turn it is: while that one is tried again for
 # some seconds, the others must not run out of work.
 AHEAD = 32
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds between attempts where a failure may pass; each attempt is up to three of boto3's own."""
 GIVE_UP_AFTER = 100
-"""So many failures in a row, for one reason, end a report, and not a hundred thousand of them."""
+"""This many failures in a row, for one reason, end a report."""
 _NOTICE_SECONDS = 0.5
 
 
@@ -56,18 +56,16 @@ class Collection:
     """
     One run over all candidates, several at a time, as fast as the hook's budget of requests lets it.
 
-    :param hook: the service's hook; its client is shared by the threads.
-    :param table: what the rows look like.
-    :param scope: what the report is about.
+    :param hook: the service's hook; the threads share its client.
+    :param scope: the scope of the report.
     :param found: the candidates; closed when the run ends.
     :param identify: makes the hook's identity of a candidate's name.
-    :param progress: told how far the run is.
-    :param stop: set from elsewhere, it ends the run.
+    :param progress: logs how far the run is.
+    :param stop: ends the run where it is set elsewhere.
     :param pauses: seconds between the attempts at one.
     """
 
     hook: ImageVersionHook
-    table: Table
     scope: Scope
     found: Found
     identify: Callable[[str], Mapping[str, str]]
@@ -77,31 +75,29 @@ class Collection:
 
     def __iter__(self) -> Iterator[History | Unread]:
         """
-        Give what came of each candidate, in the order in which they were found.
-
-        Those that turn out to lie outside of the scope are left out.
+        Return the history of each candidate, in the order of finding; those outside the scope are left out.
 
         :raises UnreadableError: :data:`GIVE_UP_AFTER` could not be read one after another, for one reason.
         :raises AwsCallError: finding failed for good, or the credentials have expired.
         :raises RuntimeError: ``stop`` was set.
         """
-        patience = _Patience(self.table)
-        size = whole("threads")
+        patience = _Patience(self.hook.service)
+        size = THREADS.whole()
         _ = self.hook.conn  # built once, before each thread would build one
         threads = ThreadPoolExecutor(size, thread_name_prefix="imgver-report")
         try:
-            for listed in self._in_turn(threads, size * AHEAD):
-                self.progress.count(unreadable=isinstance(listed, Unread))
-                patience.judge(listed)
-                if listed is not None:
-                    yield listed
+            for history in self._in_turn(threads, size * AHEAD):
+                self.progress.count(unreadable=isinstance(history, Unread))
+                patience.judge(history)
+                if history is not None:
+                    yield history
         finally:
             self.stop.set()
             threads.shutdown(wait=False, cancel_futures=True)
             self.found.close()
 
     def _in_turn(self, threads: ThreadPoolExecutor, ahead: int) -> Iterator[History | Unread | None]:
-        """Keep the threads busy, and give the results in the order of the candidates."""
+        """Keep the threads busy, and return the results in the order of the candidates."""
         candidates: deque[Candidate] = deque()
         pending: deque[Future[History | Unread | None]] = deque()
         taken, more = 0, True
@@ -116,11 +112,11 @@ class Collection:
             if pending and wait([pending[0]], _NOTICE_SECONDS).done:
                 yield pending.popleft().result()
             if self.stop.is_set():
-                raise RuntimeError("The report was stopped before it was whole; no file was written.")
-            self.progress.tell(self.found.total)
+                raise RuntimeError("The report was stopped before it was complete. No file was written.")
+            self.progress.log(self.found.total)
 
     def _list(self, candidate: Candidate) -> History | Unread | None:
-        """List one, again where that may help; None where it lies outside of the scope."""
+        """List one, again where that may help; None where it is outside the scope."""
         pauses = iter(self.pauses)
         while True:
             try:
@@ -133,44 +129,44 @@ class Collection:
                     return Unread(candidate.name, str(error), error.code, error.transient)
             except (UnexpectedAnswerError, InvalidIdentityError) as error:
                 return Unread(candidate.name, one_line(str(error)), type(error).__name__)
-            # Not all at the same moment; and woken where the run ends.
+            # Not all at the same time; and woken where the run ends.
             self.stop.wait(pause * random.uniform(0.5, 1))
 
     def _rows(self, name: str) -> list[Row]:
         identity = self.identify(name)
-        columns = {self.hook.request_names[member]: value for member, value in identity.items()}
-        return rows(self.table, self.scope, columns, list(self.hook.stream(identity)))
+        statuses = [self.hook.read(entry) for entry in self.hook.stream(identity)]
+        return rows_of(self.hook.service, self.scope, identity, statuses)
 
-    def _within_scope(self, candidate: Candidate, listed: list[Row]) -> History | None:
-        belongs = candidate.certain or any(
-            row["attention"] == Attention.STUCK or self.scope.covers(changed_at(row)) for row in listed
+    def _within_scope(self, candidate: Candidate, rows: list[Row]) -> History | None:
+        inside = candidate.certain or any(
+            row.attention is Attention.STUCK or self.scope.covers(row.status.changed_at) for row in rows
         )
-        return History(candidate.name, listed) if belongs else None
+        return History(candidate.name, rows) if inside else None
 
 
 class _Patience:
-    """Ends a run in which everything fails: from its beginning on, or since AWS stopped to answer."""
+    """Ends a run in which everything fails: from its beginning on, or since AWS stopped answering."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._in_a_row = 0
         self._code: str | None = None
         self._any_read = False
 
-    def judge(self, listed: History | Unread | None) -> None:
+    def judge(self, history: History | Unread | None) -> None:
         """
-        Take in what came of the next one.
+        Count the next one.
 
-        :raises UnreadableError: that is enough.
+        :raises UnreadableError: too many in a row could not be read.
         """
-        if not isinstance(listed, Unread):
+        if not isinstance(history, Unread):
             self._any_read, self._in_a_row, self._code = True, 0, None
             return
-        self._in_a_row = self._in_a_row + 1 if listed.code == self._code else 1
-        self._code = listed.code
-        # Later in a run, many in a row may be refused for good by right: to each its own permission.
-        if self._in_a_row >= GIVE_UP_AFTER and (listed.transient or not self._any_read):
+        self._in_a_row = self._in_a_row + 1 if history.code == self._code else 1
+        self._code = history.code
+        # Later in a run many in a row may rightly be denied: permissions can differ for each.
+        if self._in_a_row >= GIVE_UP_AFTER and (history.transient or not self._any_read):
             raise UnreadableError(
-                f"{self._in_a_row} {self._table.things} in a row could not be read, for one reason, and no "
-                f"more were tried. The last: {listed.reason}"
+                f"{self._in_a_row} {self._service.things} in a row could not be read, all for one reason. "
+                f"The report ends here. The last reason: {history.reason}"
             )

@@ -1,17 +1,18 @@
-"""What a report says besides its rows: gathered while they go by, and no more memory for more of them."""
+"""Counts, findings and samples of a report, in the same memory for any number of rows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from itertools import islice
 from typing import NamedTuple
 
-from airflow_imgver.reports.rows import Attention, Row, Scope, Table
+from airflow_imgver.reports.rows import Attention, Row, Scope
+from airflow_imgver.services.description import Service
 
-# How much of everything the page shows; the rest is counted there, and stands in the table files.
+# How much the page shows; it counts the rest, which is in the table files.
 ROWS_SHOWN = 1_000
 FINDINGS_SHOWN = 100
 HISTORIES_SHOWN = 30
@@ -27,7 +28,7 @@ class Unreadable(NamedTuple):
 
 @dataclass
 class Findings:
-    """Rows that need a person for the same reason: all are counted, the first are kept."""
+    """Rows that need attention for the same reason: all are counted, the first are kept."""
 
     count: int = 0
     things: int = 0
@@ -47,11 +48,11 @@ class Contents:
 
     ``by_status`` counts versions by AWS's status and by phase, because a status alone does not tell the phase
     (an UPDATED that is LOCKED is busy); ``by_day`` counts them by phase and by the day of their last change,
-    in UTC. ``histories`` are the versions of the first image sets or images that need a person, by name:
-    those with a failure or a stuck version before those that only hold superseded ones.
+    in UTC. ``histories`` are the versions of the first image sets or images that need attention, by name:
+    those with a failure or a stuck version before those that only have superseded ones.
     """
 
-    table: Table
+    service: Service
     scope: Scope
     read: int = 0
     rows: int = 0
@@ -79,14 +80,14 @@ class Contents:
         for row in rows:
             self._count(row)
         for attention, findings in self.findings.items():
-            findings.add([row for row in rows if row["attention"] == attention])
+            findings.add([row for row in rows if row.attention is attention])
         self.shown.extend(rows[: ROWS_SHOWN - len(self.shown)])
-        kinds = {row["attention"] for row in rows} - {None}
+        kinds = {row.attention for row in rows} - {None}
         if kinds:
             urgent = kinds != {Attention.SUPERSEDED}
             kept = self._urgent if urgent else self._others
             if len(kept) < HISTORIES_SHOWN:
-                kept[rows[0][self.table.name]] = list(rows[:VERSIONS_OF_A_HISTORY])
+                kept[rows[0].name] = list(rows[:VERSIONS_OF_A_HISTORY])
 
     def add_unreadable(self, name: str, reason: str) -> None:
         """Take in one whose versions could not be listed."""
@@ -95,16 +96,9 @@ class Contents:
             self.unreadable.append(Unreadable(name, reason))
 
     def _count(self, row: Row) -> None:
-        self.by_status[self.table.status_of(row), row["phase"]] += 1
-        self.by_phase[row["phase"]] += 1
-        if (changed := changed_at(row)) is not None:
-            day = changed.astimezone(UTC).date()
-            self.by_day.setdefault(day, Counter())[row["phase"]] += 1
-
-
-def changed_at(row: Row) -> datetime | None:
-    """When the version of a row last changed, or else was created."""
-    for name in ("updatedAt", "LastModifiedTime", "createdAt", "CreationTime"):
-        if isinstance(moment := row.get(name), datetime):
-            return moment
-    return None
+        status = row.status
+        self.by_status[status.status, status.phase] += 1
+        self.by_phase[status.phase] += 1
+        if status.changed_at is not None:
+            day = status.changed_at.astimezone(UTC).date()
+            self.by_day.setdefault(day, Counter())[status.phase] += 1

@@ -1,15 +1,15 @@
-"""What the charts draw and the tables beside them say: one set of numbers for both."""
+"""The numbers of the charts and of the tables beside them: one set for both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from airflow_imgver.reports.contents import Contents, changed_at
+from airflow_imgver.reports.contents import Contents
 from airflow_imgver.reports.rows import Row
 from airflow_imgver.versions import Phase
 
-# A chart of more is read by nobody; the others are added up in one bar.
+# A chart with more cannot be read; the others are added up in one bar.
 STATUSES_SHOWN = 24
 DAYS_SHOWN = 30
 
@@ -18,7 +18,7 @@ PHASES = (Phase.READY, Phase.BUSY, Phase.FAILED, Phase.DELETED)
 
 @dataclass(frozen=True, slots=True)
 class StatusCount:
-    """How many versions have a status; the phase of what is added up of many is None."""
+    """How many versions have a status; the phase is None where several statuses are added up."""
 
     status: str
     phase: Phase | None
@@ -33,7 +33,7 @@ class Days:
     :param counts: every one of those days, oldest first, with a count for each phase.
     :param earlier: how many changed before them.
     :param later: and after them, by a clock that is ahead.
-    :param undated: how many name no time.
+    :param undated: how many have no time.
     """
 
     counts: list[tuple[date, dict[Phase, int]]]
@@ -59,7 +59,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """The versions of one image set or image that needs a person."""
+    """The versions of one image set or image that needs attention."""
 
     name: str
     marks: list[Mark]
@@ -99,18 +99,17 @@ def days(contents: Contents) -> Days:
 
 
 def lanes(contents: Contents) -> list[Lane]:
-    """Take the histories of what needs a person, each oldest first."""
+    """Return the histories of image sets or images that need attention, each oldest first."""
     found = []
     for name, rows in contents.histories.items():
-        marks = [mark for row in rows if (mark := _mark(contents, row)) is not None]
+        marks = [mark for row in rows if (mark := _mark(row)) is not None]
         if marks:
             found.append(Lane(name, sorted(marks, key=lambda mark: (mark.number, mark.changed_at))))
     return found
 
 
-def _mark(contents: Contents, row: Row) -> Mark | None:
-    when = changed_at(row)
-    if when is None:
+def _mark(row: Row) -> Mark | None:
+    status = row.status
+    if status.changed_at is None:
         return None
-    table = contents.table
-    return Mark(row[table.number], table.status_of(row), Phase(row["phase"]), when)
+    return Mark(status.number, status.status, status.phase, status.changed_at)

@@ -1,11 +1,12 @@
 """
-The files of a report: written aside, and put into their places when all of them are whole.
+The files of a report: written to a temporary folder, and published when all of them are complete.
 
-A reader who comes at any moment finds the report of before, or this one, and never half of one.
+A reader finds the previous report or this one at any time, and never a part of one.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,20 +20,21 @@ from uuid import uuid4
 
 from airflow_imgver.exceptions import InvalidOutputError, ReportNotPublishedError
 from airflow_imgver.reports.contents import Contents
-from airflow_imgver.reports.rows import Row, Table
+from airflow_imgver.reports.rows import Row, columns_of
 from airflow_imgver.reports.tables import CsvFile, JsonLinesFile, ParquetFile, TableFile
+from airflow_imgver.services.description import Column, Service
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 PAGE = ".html"
-TABLES: Mapping[str, Callable[[Path, Table], TableFile]] = {
+TABLES: Mapping[str, Callable[[Path, Sequence[Column]], TableFile]] = {
     ".csv": CsvFile,
     ".jsonl": JsonLinesFile,
     ".parquet": ParquetFile,
 }
 SUFFIXES = (PAGE, *TABLES)
-# What a format needs beyond what Airflow brings.
+# The libraries of a format that Airflow does not bring.
 NEEDS = {PAGE: ("jinja2", "matplotlib"), ".parquet": ("pyarrow",)}
 EXTRA = "airflow-provider-imgver[report]"
 S3 = frozenset({"s3", "s3a"})
@@ -40,21 +42,21 @@ S3 = frozenset({"s3", "s3a"})
 
 def outputs_of(outputs: Sequence[str], conn_id: str | None = None) -> list[ObjectStoragePath]:
     """
-    Read where a report goes to, and refuse what cannot become a file of one.
+    Read the outputs of a report, and refuse those that cannot be written.
 
     :param outputs: paths and URLs; ``s3://a_connection@bucket/key`` names an Airflow connection.
     :param conn_id: the Airflow connection of URLs on S3 that name none.
-    :return: them, as Airflow's paths.
-    :raises InvalidOutputError: none is given, one twice, or one that nothing can be written to; says which,
+    :return: the same as Airflow's paths.
+    :raises InvalidOutputError: there is no output, one is given twice, or one cannot be written; says which,
         and what to install where a library is missing.
     """
     if isinstance(outputs, str) or not outputs:
-        raise InvalidOutputError(f"outputs must be a list of paths, not {outputs!r}")
+        raise InvalidOutputError(f"outputs must be a list of paths, not {outputs!r}.")
     paths = [_output(output, conn_id) for output in outputs]
     places = [_place(path) for path in paths]
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
-            raise InvalidOutputError(f"outputs names {path} twice")
+            raise InvalidOutputError(f"outputs names {path} twice.")
     return paths
 
 
@@ -62,15 +64,15 @@ def _output(output: str, conn_id: str | None) -> ObjectStoragePath:
     from airflow.sdk import ObjectStoragePath
 
     if not isinstance(output, str | os.PathLike):
-        raise InvalidOutputError(f"outputs must hold paths, not {output!r}")
+        raise InvalidOutputError(f"outputs must contain paths, not {output!r}.")
     name = PurePosixPath(str(output))
     if name.suffix not in SUFFIXES or str(output).endswith("/"):
         raise InvalidOutputError(
-            f"{str(output)!r} is no place for a report: its name must end in {', '.join(SUFFIXES)}"
+            f"The name of an output must end in {', '.join(SUFFIXES)}, unlike {str(output)!r}."
         )
     if missing := [library for library in NEEDS.get(name.suffix, ()) if find_spec(library) is None]:
         raise InvalidOutputError(
-            f"A report in {name.suffix} needs {' and '.join(missing)}: pip install '{EXTRA}'"
+            f"An output in {name.suffix} needs {' and '.join(missing)}: pip install '{EXTRA}'."
         )
     try:
         path = ObjectStoragePath(str(output))
@@ -79,15 +81,15 @@ def _output(output: str, conn_id: str | None) -> ObjectStoragePath:
         if path.protocol not in S3 and not _is_local(path):
             _ = path.fs  # older Airflows look for the storage no sooner
     except (ValueError, ImportError) as error:
-        raise InvalidOutputError(f"{str(output)!r} is no place that Airflow can write to: {error}") from None
+        raise InvalidOutputError(f"Airflow cannot write to {str(output)!r}: {error}.") from None
     if path.protocol in S3 and not all(part.strip("/") for part in bucket_and_key(path)):
-        raise InvalidOutputError(f"{str(output)!r} names no bucket and key")
+        raise InvalidOutputError(f"An output in S3 needs a bucket and a key, unlike {str(output)!r}.")
     return path
 
 
 def bucket_and_key(path: ObjectStoragePath) -> tuple[str, str]:
-    """Give the bucket of a path on S3, and the key in it."""
-    # Airflow 3.1's own attribute takes the connection for a part of the bucket's name.
+    """Return the bucket of a path on S3, and the key in it."""
+    # The attribute of Airflow 3.1 makes the connection a part of the bucket's name.
     bucket, _, key = path.path.partition("/")
     return bucket, key
 
@@ -102,16 +104,15 @@ class Files:
     """
     The files of one report, while it is made.
 
-    A context manager. Until :meth:`publish` nothing shows at the places where the report goes to; leaving
-    without it leaves them as they were.
+    A context manager. Until :meth:`publish` the outputs are unchanged; they stay so where it is left without.
 
-    :param outputs: where to, as :func:`outputs_of` gives it.
-    :param table: whose columns.
+    :param outputs: the outputs, from :func:`outputs_of`.
+    :param service: the service, whose columns the tables have.
     """
 
-    def __init__(self, outputs: Sequence[ObjectStoragePath], table: Table) -> None:
+    def __init__(self, outputs: Sequence[ObjectStoragePath], service: Service) -> None:
         self._outputs = list(outputs)
-        self._table = table
+        self._columns = columns_of(service)
         self._leaving = ExitStack()
         self._aside: list[Path] = []
         self._open: list[TableFile] = []
@@ -122,7 +123,7 @@ class Files:
             self._aside = [folder / f"{number}{output.suffix}" for number, output in enumerate(self._outputs)]
             for aside in self._aside:
                 if (begin := TABLES.get(aside.suffix)) is not None:
-                    file = begin(aside, self._table)
+                    file = begin(aside, self._columns)
                     entering.callback(file.close)
                     self._open.append(file)
             self._leaving = entering.pop_all()
@@ -143,11 +144,11 @@ class Files:
 
     def publish(self, contents: Contents) -> list[str]:
         """
-        Finish all files, and only then put them into their places.
+        Finish all files, and only then replace the outputs.
 
-        :param contents: what the page says.
-        :return: where they are, in the order of the outputs.
-        :raises ReportNotPublishedError: one could not be put into its place; says which ones are new.
+        :param contents: the contents of the page.
+        :return: the paths of the outputs, in their order.
+        :raises ReportNotPublishedError: an output could not be replaced; says which ones are new.
         """
         for file in self._open:
             file.close()
@@ -174,16 +175,16 @@ class Files:
                 done = ", ".join(map(_text, self._outputs[:number])) or "none"
                 raise ReportNotPublishedError(
                     f"{_text(output)} could not be written ({type(error).__name__}: {error}). "
-                    f"Of the report's files, these are new: {done}; the others are as they were."
+                    f"These outputs are new: {done}. The others are unchanged."
                 ) from error
 
 
 Move = tuple[Callable[[], None], Callable[[], None]]
-"""What puts a file into its place, and what takes away what is left of it beside that place."""
+"""Replaces an output with a finished file; and removes what is left of the file beside the output."""
 
 
 def _bring_near(aside: Path, output: ObjectStoragePath) -> Move:
-    """Bring a file as near to its place as can be without being seen there."""
+    """Copy a file as close to its output as possible without replacing it."""
     if _is_local(output):
         return _bring_beside(aside, Path(output.path))
     if output.protocol in S3:
@@ -193,15 +194,15 @@ def _bring_near(aside: Path, output: ObjectStoragePath) -> Move:
 
 def _bring_beside(aside: Path, place: Path) -> Move:
     place.parent.mkdir(parents=True, exist_ok=True)
-    # What a run that was killed has left.
-    for left in place.parent.glob(f".{_literal(place.name)}.*.part"):
+    # Left by a run that was killed.
+    for left in place.parent.glob(f".{glob.escape(place.name)}.*.part"):
         left.unlink(missing_ok=True)
     part = place.with_name(f".{place.name}.{uuid4().hex}.part")
     try:
         with aside.open("rb") as read, part.open("xb") as write:
             shutil.copyfileobj(read, write, 1 << 20)
             write.flush()
-            # Else a machine that stops could leave an empty file under the report's name.
+            # Without it a machine that stops could leave an empty file under the report's name.
             os.fsync(write.fileno())
     except BaseException:
         part.unlink(missing_ok=True)
@@ -211,9 +212,9 @@ def _bring_beside(aside: Path, place: Path) -> Move:
 
 def _upload(aside: Path, output: ObjectStoragePath) -> None:
     """
-    Upload to S3, where an object shows when all of it is there.
+    Upload to S3, where an object appears only when it is complete.
 
-    By the amazon provider's own hook and not through s3fs, which brings aiobotocore and takes boto3 back.
+    The amazon provider's own hook does it, not s3fs, which needs aiobotocore and with it an older boto3.
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -225,7 +226,7 @@ def _upload(aside: Path, output: ObjectStoragePath) -> None:
 def _bring_beside_elsewhere(aside: Path, output: ObjectStoragePath) -> Move:
     part = output.parent / f".{output.name}.{uuid4().hex}.part"
     output.parent.mkdir(parents=True, exist_ok=True)
-    for left in output.fs.glob(f"{output.parent.path.rstrip('/')}/.{_literal(output.name)}.*.part"):
+    for left in output.fs.glob(f"{output.parent.path.rstrip('/')}/.{glob.escape(output.name)}.*.part"):
         output.fs.rm_file(left)
 
     def forget() -> None:
@@ -245,12 +246,8 @@ def _is_local(path: ObjectStoragePath) -> bool:
 
 
 def _conn_id(path: ObjectStoragePath) -> str | None:
-    # Before Airflow 3.2 a path keeps it among its options alone.
+    # Before Airflow 3.2 a path has it only among its options.
     return path.conn_id if hasattr(path, "conn_id") else path.storage_options.get("conn_id")
-
-
-def _literal(name: str) -> str:
-    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
 
 
 def _text(path: ObjectStoragePath) -> str:

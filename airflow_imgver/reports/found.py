@@ -1,4 +1,4 @@
-"""What a report is to list: found in one thread, kept on disk, taken in another."""
+"""The candidates of a report: found in one thread, kept on disk, listed in others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Candidate(NamedTuple):
     An image set or image to list.
 
     :param name: its id or its name.
-    :param certain: whether it belongs into the report whatever its versions say.
+    :param certain: whether it is in the report whatever its versions show.
     """
 
     name: str
@@ -24,13 +24,13 @@ class Candidate(NamedTuple):
 
 class Found:
     """
-    Candidates in the order in which they were found, each name once.
+    Candidates in the order of finding, each name once.
 
-    A thread of its own does the finding, so that listing does not wait for it and how many there are is known
-    long before all are listed. They are kept in SQLite's temporary database, which is a file without a name
-    once it outgrows its cache: a million ids would take a hundred megabytes of memory.
+    A thread of its own finds them, so that listing does not wait for it, and the total is known long before
+    all are listed. They are kept in SQLite's temporary database, an unnamed file once it outgrows its cache:
+    a million ids would take a hundred megabytes of memory.
 
-    :param candidates: what to draw them from; an error that it raises reaches who takes them.
+    :param candidates: the source; :meth:`after` raises the error that ends it.
     """
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
@@ -46,23 +46,23 @@ class Found:
 
     @property
     def total(self) -> int | None:
-        """How many there are; None while there may be more."""
+        """The total; None while there may be more."""
         return self._count if self._ended else None
 
     def close(self) -> None:
-        """Let go of what was kept; the finding ends with the answer that it waits for, and nobody waits."""
+        """Drop the candidates; the finding thread ends with its next answer, and nobody waits for it."""
         with self._changed:
             self._abandoned = True
             self._kept.close()
 
     def after(self, taken: int, timeout: float) -> list[Candidate] | None:
         """
-        Give some of those that follow the first so many, and wait for them if need be.
+        Return some candidates after the first ``taken`` ones, and wait for them if necessary.
 
         :param taken: how many have been taken.
         :param timeout: seconds to wait.
-        :return: none after the last; None where the time is over and there may be more.
-        :raises Exception: what ended the finding.
+        :return: an empty list after the last; None after the timeout, where there may be more.
+        :raises Exception: the error that ended the finding.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._count > taken, timeout)
@@ -81,7 +81,7 @@ class Found:
                 with self._changed:
                     if self._abandoned:
                         return
-                    # Rows of this table are numbered from 1 without gaps: what is there is passed over.
+                    # The rows are numbered from 1 without gaps, because a known name is ignored.
                     new = self._kept.execute("INSERT OR IGNORE INTO found VALUES (?, ?)", candidate)
                     self._count += new.rowcount
                     self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The page of a report: what needs a person first, then counts, then a timeline, then the rows."""
+"""The page of a report: first what needs attention, then counts, a timeline, and the rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_imgver.reports import charts, counts, words
+from airflow_imgver.reports import charts, counts
 from airflow_imgver.reports.contents import (
     FINDINGS_SHOWN,
     HISTORIES_SHOWN,
@@ -14,19 +14,20 @@ from airflow_imgver.reports.contents import (
     VERSIONS_OF_A_HISTORY,
     Contents,
     Findings,
-    changed_at,
 )
-from airflow_imgver.reports.rows import Attention, Column, Row, Scope, Table
+from airflow_imgver.reports.rows import Attention, Row, Scope, columns_of
+from airflow_imgver.services.description import Column, Service
+from airflow_imgver.text import counted, duration, joined, number, timestamp, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# A cell of the great table holds so much of a message; the findings above it have it in full.
+# A cell of the table of all versions has this much of a message; the findings above have it in full.
 _MESSAGE_IN_A_CELL = 200
 
 
 class Held(NamedTuple):
-    """The superseded versions of one image set, of which the oldest goes furthest back."""
+    """The superseded versions of one image set, and the last change of the oldest."""
 
     name: str
     numbers: list[int]
@@ -37,21 +38,21 @@ def render(contents: Contents, files: Sequence[str]) -> str:
     """
     Write the page of a report: one file that needs no network and no script.
 
-    :param contents: what the report holds.
-    :param files: where the table files of the same report are, for who needs all rows.
+    :param contents: the contents of the report.
+    :param files: the table files of the same report, which have all rows.
     """
     phases = [phase for phase in counts.PHASES if contents.by_phase[phase]]
     by_status = counts.statuses(contents)
     by_day = counts.days(contents)
     lanes = counts.lanes(contents)
-    table, scope = contents.table, contents.scope
+    service, scope = contents.service, contents.scope
     drawn = {
-        "statuses": charts.by_status("statuses", f"Versions of {table.things} by status", by_status),
+        "statuses": charts.by_status("statuses", f"Versions of {service.things} by status", by_status),
         "days": charts.by_day(
-            "days", f"Versions of {table.things} by the day of their last change", by_day, scope
+            "days", f"Versions of {service.things} by the day of their last change", by_day, scope
         ),
         "timeline": charts.timeline(
-            "timeline", f"Versions of {table.things} that need a person", lanes, scope
+            "timeline", f"Versions of {service.things} that need attention", lanes, scope
         ),
     }
     keys = {
@@ -64,13 +65,13 @@ def render(contents: Contents, files: Sequence[str]) -> str:
         .get_template("page.html.jinja")
         .render(
             contents=contents,
-            table=table,
+            service=service,
             scope=scope,
             files=files,
             headline=headline(contents),
             interval=_interval(scope),
             findings=contents.findings,
-            held=_held(table, contents.findings[Attention.SUPERSEDED]),
+            held=_held(contents.findings[Attention.SUPERSEDED]),
             phases=phases,
             all_phases=counts.PHASES,
             by_status=by_status,
@@ -78,7 +79,7 @@ def render(contents: Contents, files: Sequence[str]) -> str:
             lanes=lanes,
             charts=drawn,
             keys=keys,
-            columns=_shown_columns(table),
+            columns=_shown_columns(service),
             attention=Attention,
             limits={
                 "rows": ROWS_SHOWN,
@@ -93,55 +94,56 @@ def render(contents: Contents, files: Sequence[str]) -> str:
 
 
 def headline(contents: Contents) -> str:
-    """Say in one sentence what needs a person."""
+    """Say in one sentence what needs attention."""
     found = contents.findings
     parts = [
-        f"{words.number(found[kind].count)} {kind}"
+        f"{number(found[kind].count)} {kind}"
         for kind in (Attention.FAILED, Attention.STUCK)
         if found[kind].count
     ]
     superseded = found[Attention.SUPERSEDED]
     if superseded.count:
         parts.append(
-            f"{words.counted(superseded.count, 'superseded version')} still held"
-            f" in {words.counted(superseded.things, contents.table.thing)}"
+            f"{counted(superseded.count, 'superseded version')} still held"
+            f" in {counted(superseded.things, contents.service.thing)}"
         )
-    told = [words.listed(parts)] if parts else []
+    sentences = [joined(parts)] if parts else []
     if contents.unreadable_count:
-        told.append(f"{words.counted(contents.unreadable_count, contents.table.thing)} could not be read")
-    return "; ".join(told) or "Nothing needs you"
+        sentences.append(f"{counted(contents.unreadable_count, contents.service.thing)} could not be read")
+    return "; ".join(sentences) or "Nothing needs attention"
 
 
 def _interval(scope: Scope) -> str:
     if scope.after is None and scope.before is None:
         return "all of the past"
     if scope.after is None:
-        return f"everything before {words.moment(scope.before)}" if scope.before else "all of the past"
-    end = words.moment(scope.before) if scope.before else f"{words.moment(scope.made_at)}, when it was made"
-    return f"{words.moment(scope.after)} to {end}"
+        return f"everything before {timestamp(scope.before)}" if scope.before else "all of the past"
+    end = timestamp(scope.before) if scope.before else f"{timestamp(scope.made_at)}, when it was made"
+    return f"{timestamp(scope.after)} to {end}"
 
 
-def _held(table: Table, findings: Findings) -> list[Held]:
-    """Gather superseded versions by their image set, in the order in which they were found."""
+def _held(findings: Findings) -> list[Held]:
+    """Group superseded versions by their image set, in the order of finding."""
     found: dict[str, list[Row]] = {}
     for row in findings.first:
-        found.setdefault(row[table.name], []).append(row)
+        found.setdefault(row.name, []).append(row)
     return [
         Held(
             name,
-            sorted(row[table.number] for row in rows),
-            min((when for row in rows if (when := changed_at(row)) is not None), default=None),
+            sorted(row.status.number for row in rows),
+            min((when for row in rows if (when := row.status.changed_at) is not None), default=None),
         )
         for name, rows in found.items()
     ]
 
 
-def _shown_columns(table: Table) -> list[Column]:
-    """Leave out what is the same in every row, or only another name; the table files have it all."""
+def _shown_columns(service: Service) -> list[Column]:
+    """Leave out columns with the same value in every row, and ARNs; the table files have all columns."""
+    same = {field.member for field in service.identity[:-1]}
     return [
         column
-        for column in table.columns
-        if column.name not in table.identity[:-1] and not column.name.endswith("Arn")
+        for column in columns_of(service)
+        if column.name not in same and not column.name.endswith("Arn")
     ]
 
 
@@ -157,13 +159,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     filters: dict[str, Any] = {
-        "visible": words.visible,
-        "number": words.number,
-        "moment": words.moment,
-        "lasting": words.lasting,
-        "counted": words.counted,
-        "changed_at": changed_at,
-        # Only for what charts.py made, which escapes what it is given.
+        "visible": visible,
+        "number": number,
+        "timestamp": timestamp,
+        "duration": duration,
+        "counted": counted,
+        # Only for charts.py, which escapes all
         "drawn": Markup,
     }
     environment.filters |= filters

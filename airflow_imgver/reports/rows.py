@@ -1,148 +1,61 @@
-"""One row an entry, for both services: AWS's own members, and what the rule of the gate says of them."""
+"""One row an entry, for every service: AWS's own members, and what the rule of the gate says of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from airflow_imgver.versions import (
-    WITHOUT_A_STATUS,
-    Entry,
-    Phase,
-    VersionStatus,
-    image_set_status,
-    image_version_status,
-)
-
-Row = dict[str, Any]
-"""Column to value: text, int, bool, an aware datetime, or None."""
+from airflow_imgver.services.description import Column, Service
+from airflow_imgver.versions import Entry, Phase, VersionStatus
 
 
 class Attention(StrEnum):
-    """Why a version needs a person."""
+    """Why a version needs attention."""
 
     FAILED = "failed"
     STUCK = "stuck"
     SUPERSEDED = "superseded"
 
 
-class Column(NamedTuple):
-    """A column of a report; a dotted name is a member of a member."""
-
-    name: str
-    type: Literal["text", "number", "truth", "time"]
-
-
 DERIVED = (
-    Column("phase", "text"),
-    Column("is_latest", "truth"),
-    Column("age_seconds", "number"),
-    Column("attention", "text"),
+    Column(name="phase", type="text"),
+    Column(name="is_latest", type="truth"),
+    Column(name="age_seconds", type="number"),
+    Column(name="attention", type="text"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Row:
     """
-    What a service's rows look like.
+    One version in a report.
 
-    :param service: the service's name.
-    :param thing: what has versions there.
-    :param identity: the columns that name it, the one that tells it from its neighbours last.
-    :param number: the column of the version's number.
-    :param status: the column of AWS's word for where a version stands.
-    :param reason: the column of AWS's message about a failure.
-    :param columns: all of them, in order.
-    :param read: makes a status of an entry.
-    :param superseded_counts: whether a version that a newer one replaced needs a person. AWS keeps every
-        version of an image set, so one from before a de-identification still holds the identifiers.
+    :param name: the id or name of its image set or image.
+    :param status: the status that the hook read.
+    :param age_seconds: seconds from its last change to the report; None without a time.
+    :param attention: why it needs attention, if it does.
+    :param values: column to value, as the table files hold it: text, int, bool, an aware datetime, or None.
     """
 
-    service: str
-    thing: str
-    identity: tuple[str, ...]
-    number: str
-    status: str
-    reason: str
-    columns: tuple[Column, ...]
-    read: Callable[[Entry], VersionStatus]
-    superseded_counts: bool
-
-    @property
-    def things(self) -> str:
-        """The plural of ``thing``."""
-        return f"{self.thing}s"
-
-    @property
-    def name(self) -> str:
-        """The column that tells one of the things from another."""
-        return self.identity[-1]
-
-    def status_of(self, row: Row) -> str:
-        """AWS's word for where the version of a row stands: its status or, where there is none, its state."""
-        return row[self.status] or row.get("imageSetState") or WITHOUT_A_STATUS
-
-
-IMAGE_SETS = Table(
-    service="AWS HealthImaging",
-    thing="image set",
-    identity=("datastoreId", "imageSetId"),
-    number="versionId",
-    status="ImageSetWorkflowStatus",
-    reason="message",
-    columns=(
-        Column("datastoreId", "text"),
-        Column("imageSetId", "text"),
-        Column("versionId", "number"),
-        Column("imageSetState", "text"),
-        Column("ImageSetWorkflowStatus", "text"),
-        Column("isPrimary", "truth"),
-        Column("overrides.forced", "truth"),
-        Column("createdAt", "time"),
-        Column("updatedAt", "time"),
-        Column("deletedAt", "time"),
-        Column("message", "text"),
-        *DERIVED,
-    ),
-    read=image_set_status,
-    superseded_counts=True,
-)
-
-IMAGES = Table(
-    service="Amazon SageMaker AI",
-    thing="image",
-    identity=("ImageName",),
-    number="Version",
-    status="ImageVersionStatus",
-    reason="FailureReason",
-    columns=(
-        Column("ImageName", "text"),
-        Column("Version", "number"),
-        Column("ImageVersionStatus", "text"),
-        Column("CreationTime", "time"),
-        Column("LastModifiedTime", "time"),
-        Column("ImageArn", "text"),
-        Column("ImageVersionArn", "text"),
-        Column("FailureReason", "text"),
-        *DERIVED,
-    ),
-    read=image_version_status,
-    superseded_counts=False,
-)
+    name: str
+    status: VersionStatus
+    age_seconds: int | None
+    attention: Attention | None
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """
-    What a report is about.
+    The scope of a report.
 
-    :param where: the data store, or what the images were chosen by, in words.
+    :param where: the data store, or how the images were chosen.
     :param region: the AWS region.
-    :param after: only what changed at or after this moment counts as news; None for all of the past.
-    :param before: and before this one; None for up to now.
+    :param after: only changes at or after this time are news; None for all of the past.
+    :param before: and before this time; None for up to now.
     :param stuck_after: a busy version that has not changed for longer is stuck.
     :param made_at: when the report was begun; ages count up to it.
     """
@@ -154,69 +67,83 @@ class Scope:
     stuck_after: timedelta
     made_at: datetime
 
-    def covers(self, moment: datetime | None) -> bool:
-        """Whether a change at that moment is news."""
-        if moment is None:
+    def covers(self, when: datetime | None) -> bool:
+        """Whether a change at that time is news."""
+        if when is None:
             return self.after is None and self.before is None
-        return (self.after is None or moment >= self.after) and (self.before is None or moment < self.before)
+        return (self.after is None or when >= self.after) and (self.before is None or when < self.before)
 
 
-def rows(table: Table, scope: Scope, identity: Mapping[str, str], entries: Sequence[Entry]) -> list[Row]:
+def columns_of(service: Service) -> tuple[Column, ...]:
+    """Return the columns of a service's report: AWS's members, then those that are derived."""
+    return (*service.columns, *DERIVED)
+
+
+def rows_of(
+    service: Service, scope: Scope, identity: Mapping[str, str], statuses: Sequence[VersionStatus]
+) -> list[Row]:
     """
     Make the rows of one image set or image.
 
-    :param table: of which service.
-    :param scope: what the report is about.
-    :param identity: the identity's columns and their values.
-    :param entries: all its versions, as AWS listed them; the rows keep that order.
-    :raises UnexpectedAnswerError: an entry's number or status cannot be read.
+    :param service: the service.
+    :param scope: the scope of the report.
+    :param identity: field to value.
+    :param statuses: all its versions, as the hook read them; the rows keep AWS's order.
     """
-    found = [table.read(entry) for entry in entries]
-    latest = max((status.number for status in found), default=None)
-    gone = any(status.number == latest and status.phase is Phase.DELETED for status in found)
-    return [_row(table, scope, identity, status, status.number == latest, gone) for status in found]
+    latest = max((status.number for status in statuses), default=None)
+    gone = any(status.number == latest and status.phase is Phase.DELETED for status in statuses)
+    members = service.members(identity)
+    return [
+        _row(service, scope, members, status, is_latest=status.number == latest, gone=gone)
+        for status in statuses
+    ]
 
 
 def _row(
-    table: Table,
+    service: Service,
     scope: Scope,
-    identity: Mapping[str, str],
+    members: Mapping[str, str],
     status: VersionStatus,
+    *,
     is_latest: bool,
     gone: bool,
 ) -> Row:
+    age, attention = _age(status, scope), _attention(service, scope, status, is_latest=is_latest, gone=gone)
     derived = {
-        **identity,
-        table.number: status.number,
+        **members,
+        service.fields.number: status.number,
         "phase": status.phase.value,
         "is_latest": is_latest,
-        "age_seconds": _age(status, scope),
-        "attention": _attention(table, scope, status, is_latest, gone),
+        "age_seconds": age,
+        "attention": attention,
     }
-    return {
+    values = {
         column.name: derived[column.name] if column.name in derived else _member(status.entry, column)
-        for column in table.columns
+        for column in columns_of(service)
     }
+    return Row(members[service.key.member], status, age, attention, values)
 
 
 def _age(status: VersionStatus, scope: Scope) -> int | None:
-    if not isinstance(status.changed_at, datetime):
+    if status.changed_at is None:
         return None
-    # A clock behind AWS's must not make a version that is yet to come.
+    # A clock behind AWS's must not make a version from the future.
     return max(0, int((scope.made_at - status.changed_at).total_seconds()))
 
 
-def _attention(table: Table, scope: Scope, status: VersionStatus, is_latest: bool, gone: bool) -> str | None:
+def _attention(
+    service: Service, scope: Scope, status: VersionStatus, *, is_latest: bool, gone: bool
+) -> Attention | None:
     """
-    Say why a version needs a person, if it does.
+    Return why a version needs attention, if it does.
 
-    A failure is news within the report's interval, or as long as nothing newer has taken its place.
+    A failure is news within the report's interval, or as long as it is the latest version.
     """
     if status.phase is Phase.FAILED and (is_latest or scope.covers(status.changed_at)):
         return Attention.FAILED
     if status.phase is Phase.BUSY and (_age(status, scope) or 0) > scope.stuck_after.total_seconds():
         return Attention.STUCK
-    if table.superseded_counts and not is_latest and not gone and status.phase is not Phase.DELETED:
+    if service.keeps_superseded and not is_latest and not gone and status.phase is not Phase.DELETED:
         return Attention.SUPERSEDED
     return None
 
@@ -225,7 +152,7 @@ _TYPES = {"text": str, "number": int, "truth": bool, "time": datetime}
 
 
 def _member(entry: Entry, column: Column) -> Any:
-    """Take a member of an entry, or None for what is not there or is nothing that the column can hold."""
+    """Return a member of an entry; None where it is missing or not of the column's type."""
     value: Any = entry
     for name in column.name.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -1,4 +1,4 @@
-"""What goes to XCom of a report: small, whatever the size of the store, and enough to act on."""
+"""The summary of a report for XCom: small, whatever the size of the data store, and enough to act on."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from airflow_imgver.reports.contents import Contents
 from airflow_imgver.reports.rows import Attention
-from airflow_imgver.versions import Phase, as_plain
+from airflow_imgver.text import as_plain
+from airflow_imgver.versions import Phase
 
 NAMED = 20
-"""How many failures, and how many that could not be read, are named; all are counted."""
+"""How many failures, and how many unreadable ids, the summary names; it counts all."""
 TEXT = 300
 
 
@@ -18,10 +19,10 @@ def summary(contents: Contents, paths: Sequence[str]) -> dict[str, Any]:
     """
     Sum a report up, in plain lists and dicts.
 
-    :param contents: what the report says.
-    :param paths: where it is.
+    :param contents: the contents of the report.
+    :param paths: the files of the report.
     """
-    table, scope = contents.table, contents.scope
+    scope = contents.scope
     failures = contents.findings[Attention.FAILED].first[:NAMED]
     return {
         "read": contents.read,
@@ -30,10 +31,10 @@ def summary(contents: Contents, paths: Sequence[str]) -> dict[str, Any]:
         "attention": {attention.value: contents.findings[attention].count for attention in Attention},
         "failures": [
             {
-                "id": row[table.name],
-                "version": row[table.number],
-                "status": row[table.status],
-                "message": _cut(row[table.reason]),
+                "id": row.name,
+                "version": row.status.number,
+                "status": row.status.status,
+                "message": _cut(row.status.reason),
             }
             for row in failures
         ],

@@ -1,4 +1,4 @@
-"""Rows as CSV, JSON Lines and Parquet: streamed, so that a long report takes no more memory than a short."""
+"""Rows as CSV, JSON Lines and Parquet: streamed, so that memory does not grow with the report."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_imgver.reports.rows import Row, Table
-from airflow_imgver.versions import as_plain
+from airflow_imgver.reports.rows import Row
+from airflow_imgver.services.description import Column
+from airflow_imgver.text import as_plain
 
 if TYPE_CHECKING:
     import pyarrow
 
-# As many rows are held, and stand together in a Parquet file.
+# The rows of one group in a Parquet file, which are kept in memory until they are written.
 ROWS_A_GROUP = 10_000
 
 # A spreadsheet takes a cell that begins with one of these for a formula, and runs it:
 # https://owasp.org/www-community/attacks/CSV_Injection, with the full-width forms that some also take.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
-# What no text file should hold; a tab or a line break is quoted.
+# Characters that no text file should have; a tab or a line break is quoted.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
@@ -31,13 +32,13 @@ REPLACEMENT = "\ufffd"
 class TableFile(Protocol):
     """A table that is being written."""
 
-    def __init__(self, path: Path, table: Table) -> None: ...
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None: ...
 
     def add(self, rows: Sequence[Row]) -> None:
         """Write rows behind those that are there."""
 
     def close(self) -> None:
-        """Write what is held, and close the file."""
+        """Write the last rows, and close the file."""
 
 
 class CsvFile:
@@ -47,19 +48,19 @@ class CsvFile:
     A text that a spreadsheet would run as a formula has an apostrophe in front, and control characters are
     replaced; the other formats keep both as AWS sent them.
 
-    :param path: where to.
-    :param table: its columns make the head.
+    :param path: the file.
+    :param columns: they make the header.
     """
 
-    def __init__(self, path: Path, table: Table) -> None:
-        self._names = [column.name for column in table.columns]
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        self._names = [column.name for column in columns]
         self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\r\n")
         self._writer.writerow(self._names)
 
     def add(self, rows: Sequence[Row]) -> None:
         """Write rows behind those that are there."""
-        self._writer.writerows([cell(row[name]) for name in self._names] for row in rows)
+        self._writer.writerows([cell(row.values[name]) for name in self._names] for row in rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -67,7 +68,7 @@ class CsvFile:
 
 
 def cell(value: Any) -> Any:
-    """Give a value as a CSV file shows it."""
+    """Return a value as a CSV file shows it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
@@ -84,16 +85,16 @@ class JsonLinesFile:
 
     All of it is ASCII, so that no character of a message can end a line.
 
-    :param path: where to.
-    :param table: its columns are the members of each object.
+    :param path: the file.
+    :param columns: the members of each object.
     """
 
-    def __init__(self, path: Path, table: Table) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         self._file = path.open("w", encoding="ascii", newline="\n")
 
     def add(self, rows: Sequence[Row]) -> None:
         """Write rows behind those that are there."""
-        self._file.writelines(f"{json.dumps(as_plain(row))}\n" for row in rows)
+        self._file.writelines(f"{json.dumps(as_plain(row.values))}\n" for row in rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -104,13 +105,13 @@ class ParquetFile:
     """
     Parquet, with columns of whole numbers, truth values and timestamps in UTC, in microseconds.
 
-    Texts are as AWS sent them, but that half a surrogate pair, which UTF-8 has no bytes for, is replaced.
+    Texts are as AWS sent them, except that half a surrogate pair, which UTF-8 cannot encode, is replaced.
 
-    :param path: where to.
-    :param table: its columns make the schema.
+    :param path: the file.
+    :param columns: they make the schema.
     """
 
-    def __init__(self, path: Path, table: Table) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         import pyarrow
         import pyarrow.parquet
 
@@ -121,7 +122,7 @@ class ParquetFile:
             "time": pyarrow.timestamp("us", tz="UTC"),
         }
         self._schema: pyarrow.Schema = pyarrow.schema(
-            [(column.name, types[column.type]) for column in table.columns]
+            [(column.name, types[column.type]) for column in columns]
         )
         self._held: list[Row] = []
         self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
@@ -135,12 +136,12 @@ class ParquetFile:
     def _write(self) -> None:
         import pyarrow
 
-        rows = [{name: _writable(value) for name, value in row.items()} for row in self._held]
+        rows = [{name: _writable(value) for name, value in row.values.items()} for row in self._held]
         self._held.clear()
         self._writer.write_table(pyarrow.Table.from_pylist(rows, schema=self._schema))
 
     def close(self) -> None:
-        """Write what is held, and close the file."""
+        """Write the last rows, and close the file."""
         try:
             if self._held:
                 self._write()

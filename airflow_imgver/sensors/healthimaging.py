@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.links.healthimaging import HealthImagingImageSetLink
 from airflow_imgver.sensors.base import ImageVersionSensor
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
 from airflow_imgver.triggers.healthimaging import HealthImagingImageSetVersionTrigger
 
 
@@ -17,19 +18,20 @@ class HealthImagingImageSetVersionSensor(ImageVersionSensor[HealthImagingHook]):
     """
     Waits until an image set's version is no longer being copied, updated, imported or deleted.
 
-    ``version`` is what ``CopyImageSet`` and ``UpdateImageSetMetadata`` returned as ``latestVersionId``: with
-    it neither a late listing nor somebody's newer version fools the gate. Further arguments are those of
-    :class:`~airflow_imgver.sensors.base.ImageVersionSensor` and of Airflow's ``BaseSensorOperator``.
+    Give as ``version`` the ``latestVersionId`` that ``CopyImageSet`` or ``UpdateImageSetMetadata`` returned:
+    then a late listing or another writer's newer version does not mislead the gate. Further arguments are
+    those of :class:`~airflow_imgver.sensors.base.ImageVersionSensor` and of Airflow's ``BaseSensorOperator``.
 
     .. seealso::
         https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_ListImageSetVersions.html
 
     :param datastore_id: the data store, 32 digits and lower-case letters.
     :param image_set_id: the image set, likewise, or a list of them.
-    :param allow_read_only: open on an image set that is the source of a running copy, and may be read
+    :param allow_read_only: open on an image set that is the source of a running copy, which can be read
         (COPYING_WITH_READ_ONLY_ACCESS).
     """
 
+    service = HEALTHIMAGING
     aws_hook_class = HealthImagingHook
     trigger_class = HealthImagingImageSetVersionTrigger
     link_class = HealthImagingImageSetLink
@@ -48,6 +50,3 @@ class HealthImagingImageSetVersionSensor(ImageVersionSensor[HealthImagingHook]):
         self.datastore_id = datastore_id
         self.image_set_id = image_set_id
         self.allow_read_only = allow_read_only
-
-    def _rule(self) -> dict[str, Any]:
-        return {"allow_read_only": self.allow_read_only}

@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
 from airflow_imgver.links.sagemaker_image import SageMakerImageLink
 from airflow_imgver.sensors.base import ImageVersionSensor
+from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
 from airflow_imgver.triggers.sagemaker_image import SageMakerImageVersionTrigger
 
 
@@ -18,7 +19,7 @@ class SageMakerImageVersionSensor(ImageVersionSensor[SageMakerImageHook]):
     Waits until an image's version is no longer being created or deleted.
 
     ``version`` may be the ``ImageVersionArn`` that ``CreateImageVersion`` returned, or the number at its end.
-    SageMaker shows no deleted version: ``wait_until="deleted"`` opens when it is listed no more. Further
+    SageMaker lists no deleted version: ``wait_until="deleted"`` opens when it is no longer listed. Further
     arguments are those of :class:`~airflow_imgver.sensors.base.ImageVersionSensor` and of Airflow's
     ``BaseSensorOperator``.
 
@@ -29,6 +30,7 @@ class SageMakerImageVersionSensor(ImageVersionSensor[SageMakerImageHook]):
         list of them.
     """
 
+    service = SAGEMAKER_IMAGE
     aws_hook_class = SageMakerImageHook
     trigger_class = SageMakerImageVersionTrigger
     link_class = SageMakerImageLink

@@ -1,47 +1,54 @@
 """
-The waiting half of a gate, as Airflow stores and runs it: what both services' triggers share.
+The waiting half of a gate, as Airflow stores and runs it: the base of the services' triggers.
 
-Airflow imports a trigger's module on the triggerer's event loop, where AWS's libraries would hold up all
-other triggers for most of a second. So these modules import them when a gate begins to wait, in a thread.
+Airflow imports a trigger's module on the triggerer's event loop, where AWS's libraries would block all other
+triggers for most of a second. So these modules import them when a gate begins to wait, in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_imgver.triggers.shared import Shared
+from airflow_imgver.gate.settings import GateSettings, Watch
+from airflow_imgver.services.description import Service
+from airflow_imgver.triggers.schedule import Pace
+from airflow_imgver.triggers.shared import SharedFuture
 
 if TYPE_CHECKING:
-    from airflow_imgver.gate import Gate
     from airflow_imgver.hooks.base import ImageVersionHook
 
+_PACE = ("poke_interval", "exponential_backoff", "max_wait", "deadline")
+_CONNECTION = ("aws_conn_id", "region_name", "verify", "botocore_config")
+
 _imported: set[str] = set()
-_imports: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Shared[None]]] = WeakKeyDictionary()
+_imports: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedFuture[None]]] = WeakKeyDictionary()
 
 
 class ImageVersionTrigger(BaseTrigger):
     """
-    Looks at a version until the rule of the gate says open, or never.
+    Polls a version until the rule of the gate opens it or fails it.
 
-    The keyword arguments are stored in Airflow's database: they hold all that is needed to go on elsewhere,
-    and a later release still reads those of an earlier one. One event is sent:
+    The keyword arguments are stored in Airflow's database: they hold everything that is needed to go on
+    elsewhere, and a later release still reads those of an earlier one. One event is sent:
     ``{"status": "open", "entry": {...}}``, where ``entry`` is a list for a list of ids,
-    ``{"status": "error", "error": <class>, "message": ...}`` or ``{"status": "timeout", "message": ...}``.
+    ``{"status": "error", "error": <class>, "message": ..., "details": {...}}`` or
+    ``{"status": "timeout", "message": ...}``.
 
     :param version: the version to watch; None for the latest.
     :param wait_until: ``ready``, ``settled`` or ``deleted``.
-    :param not_found_retries: how many polls in a row AWS may answer that there is no such thing.
+    :param not_found_retries: how many polls in a row AWS may answer that it does not exist.
     :param fail_fast: with a list of ids, fail at the first that fails.
-    :param poke_interval: seconds between two looks.
-    :param exponential_backoff: double the pause with each look, as poke mode does.
+    :param poke_interval: seconds between two polls.
+    :param exponential_backoff: double the pause with each poll, as poke mode does.
     :param max_wait: the longest pause in seconds under ``exponential_backoff``.
-    :param silent_fail: log what would fail the gate, and go on waiting, as poke mode does.
+    :param silent_fail: log an error that would fail the gate, and go on waiting, as poke mode does.
     :param deadline: when to give up, ISO 8601; None leaves it to Airflow alone.
     :param aws_conn_id: the Airflow connection for AWS.
     :param region_name: the AWS region.
@@ -49,23 +56,7 @@ class ImageVersionTrigger(BaseTrigger):
     :param botocore_config: botocore's client configuration.
     """
 
-    hook_path: ClassVar[str]
-    identity_fields: ClassVar[tuple[str, ...]]
-    waiting_fields: ClassVar[tuple[str, ...]] = (
-        "version",
-        "wait_until",
-        "not_found_retries",
-        "fail_fast",
-        "poke_interval",
-        "exponential_backoff",
-        "max_wait",
-        "silent_fail",
-        "deadline",
-        "aws_conn_id",
-        "region_name",
-        "verify",
-        "botocore_config",
-    )
+    service: ClassVar[Service]
 
     def __init__(
         self,
@@ -102,37 +93,18 @@ class ImageVersionTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that make this trigger again."""
         cls = type(self)
-        fields = (*self.identity_fields, *self.waiting_fields)
-        return f"{cls.__module__}.{cls.__qualname__}", {field: getattr(self, field) for field in fields}
+        rest = {name: getattr(self, name) for name in (*_PACE, *_CONNECTION)}
+        return f"{cls.__module__}.{cls.__qualname__}", {**self.watch.stored(), **rest}
 
-    @classmethod
-    def hook_class(cls) -> type[ImageVersionHook]:
-        """Return the service's hook."""
-        module, _, name = cls.hook_path.rpartition(".")
-        return getattr(import_module(module), name)  # type: ignore[no-any-return]  # by its path
-
-    def identity(self) -> dict[str, Any]:
-        """Return the fields that say what is watched."""
-        return {field: getattr(self, field) for field in self.identity_fields}
-
-    def gate(self, **rule: Any) -> Gate:
-        """Return the gate that these arguments describe."""
-        from airflow_imgver.gate import Gate
-
-        return Gate(
-            self.hook_class(),
-            self.identity(),
-            version=self.version,
-            wait_until=self.wait_until,
-            not_found_retries=self.not_found_retries,
-            fail_fast=self.fail_fast,
-            silent_fail=self.silent_fail,
-            **rule,
-        )
+    @cached_property
+    def watch(self) -> Watch:
+        """What the gate watches, and its settings."""
+        identity = {name: getattr(self, name) for name in self.service.identity_names}
+        return Watch(self.service, identity, GateSettings.of(self.service, self))
 
     def hook(self) -> ImageVersionHook:
         """Return a hook with this trigger's connection settings."""
-        return self.hook_class()(
+        return self.service.hook_class()(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
@@ -141,25 +113,26 @@ class ImageVersionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event."""
-        if self.hook_path not in _imported:
-            await _importing(self).get()
+        if self.service.hook not in _imported:
+            await _importing(self.service).get()
         from airflow_imgver.triggers.wait import Wait
 
-        yield TriggerEvent(await Wait(self).event())
+        pace = Pace(**{name: getattr(self, name) for name in _PACE})
+        yield TriggerEvent(await Wait(self.watch, pace, self.hook, self.log).event())
 
 
-def _importing(trigger: ImageVersionTrigger) -> Shared[None]:
-    """Import what a wait needs, once for all that begin on this loop meanwhile."""
+def _importing(service: Service) -> SharedFuture[None]:
+    """Import the modules that a wait needs, once for all waits that begin on this loop meanwhile."""
     here = _imports.setdefault(asyncio.get_running_loop(), {})
-    path = trigger.hook_path
+    path = service.hook
     if path not in here:
-        importing = here[path] = Shared(asyncio.ensure_future(asyncio.to_thread(_import_what_waits, trigger)))
-        # A future keeps its loop alive; and an import that failed may be tried again.
+        importing = here[path] = SharedFuture(asyncio.ensure_future(asyncio.to_thread(_import, service)))
+        # A future keeps its loop alive; and a failed import may be tried again.
         importing.future.add_done_callback(lambda _: here.pop(path))
     return here[path]
 
 
-def _import_what_waits(trigger: ImageVersionTrigger) -> None:
+def _import(service: Service) -> None:
     import_module("airflow_imgver.triggers.wait")
-    trigger.hook_class()
-    _imported.add(trigger.hook_path)
+    service.hook_class()
+    _imported.add(service.hook)

@@ -1,8 +1,9 @@
 """
 One client for all waits of a process on the same connection, region and service.
 
-boto3 clients are thread-safe, and cost a megabyte and milliseconds each. Sharing goes by what a connection
-resolved to, its name included, so that an edited connection, or another team's, never borrows a client.
+boto3 clients are thread-safe, and cost a megabyte and milliseconds each. Waits share one where their
+connections resolve to the same, the connection's id included, so that an edited connection, or another
+team's, never uses this client.
 """
 
 from __future__ import annotations
@@ -16,74 +17,74 @@ from asgiref.sync import sync_to_async
 
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.triggers.poller import Poller
-from airflow_imgver.triggers.shared import Shared
+from airflow_imgver.triggers.shared import SharedFuture
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
 # A thousand gates that start together ask Airflow for their connection once, and an edited one is soon seen.
-SECONDS_A_CONNECTION_IS_REMEMBERED = 10.0
+SECONDS_A_CONNECTION_IS_CACHED = 10.0
 
 
 class Resolved(NamedTuple):
-    """What a connection resolved to, and the digest of it that says who shares a client."""
+    """A resolved connection, and its digest, which decides who shares a client."""
 
     key: str
     connection: AwsConnectionWrapper
 
 
-class Loan:
-    """A poller that is lent, or still being built, and how many hold it."""
+class SharedPoller:
+    """A poller, or one that is still being built, and how many waits use it."""
 
-    __slots__ = ("_here", "_holders", "_key", "_poller", "_retired_at")
+    __slots__ = ("_expired_at", "_key", "_loop", "_poller", "_users")
 
-    def __init__(self, here: _Loop, key: str, poller: asyncio.Future[Poller]) -> None:
-        self._here = here
+    def __init__(self, loop: _LoopState, key: str, poller: asyncio.Future[Poller]) -> None:
+        self._loop = loop
         self._key = key
-        self._poller = Shared(poller)
-        self._holders = 0
-        self._retired_at: float | None = None
+        self._poller = SharedFuture(poller)
+        self._users = 0
+        self._expired_at: float | None = None
 
-    def retire(self) -> float:
-        """Take its credentials for expired; tells, in the loop's time, when the first of its holders did."""
-        if self._retired_at is None:
-            self._retired_at = asyncio.get_running_loop().time()
-        return self._retired_at
+    def expire(self) -> float:
+        """Mark its credentials as expired; returns, in the loop's time, when the first of its users did."""
+        if self._expired_at is None:
+            self._expired_at = asyncio.get_running_loop().time()
+        return self._expired_at
 
-    async def hold(self) -> Poller:
-        """Wait until the poller is built; give back what was held, whatever comes of it."""
-        self._holders += 1
+    async def acquire(self) -> Poller:
+        """Wait until the poller is built; released again where that fails."""
+        self._users += 1
         try:
             return await self._poller.get()
         except BaseException:
-            self.give_back()
+            self.release()
             raise
 
-    def give_back(self) -> None:
-        """Hold it no more; the last one to do so closes it."""
-        self._holders -= 1
-        if self._holders:
+    def release(self) -> None:
+        """Stop using it; the last one to do so closes it."""
+        self._users -= 1
+        if self._users:
             return
-        if self._here.loans.get(self._key) is self:
-            del self._here.loans[self._key]
+        if self._loop.pollers.get(self._key) is self:
+            del self._loop.pollers[self._key]
         if (poller := self._poller.future).done():
             _close(poller)
         else:
             poller.add_done_callback(_close)
 
 
-class _Loop:
+class _LoopState:
     """What is shared on one event loop; a triggerer has one, tests have many."""
 
     def __init__(self) -> None:
-        self.loans: dict[str, Loan] = {}
+        self.pollers: dict[str, SharedPoller] = {}
         # A future only until it is done: it would keep its loop alive.
-        self.resolved: dict[str, tuple[float, Resolved | Shared[Resolved]]] = {}
+        self.resolved: dict[str, tuple[float, Resolved | SharedFuture[Resolved]]] = {}
 
     def settle(
-        self, asked: str, begun: float, shared: Shared[Resolved], resolved: asyncio.Future[Resolved]
+        self, asked: str, begun: float, shared: SharedFuture[Resolved], resolved: asyncio.Future[Resolved]
     ) -> None:
-        """Remember what a connection resolved to, or forget that it did not."""
+        """Cache a resolved connection, or forget that it did not resolve."""
         failed = resolved.cancelled() or resolved.exception() is not None
         if self.resolved.get(asked) != (begun, shared):
             return
@@ -93,45 +94,49 @@ class _Loop:
             self.resolved[asked] = (begun, resolved.result())
 
 
-_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState] = WeakKeyDictionary()
 
 
-async def borrow(hook: ImageVersionHook, *, instead_of: Loan | None = None) -> tuple[Poller, Loan]:
+async def acquire_poller(
+    hook: ImageVersionHook, *, instead_of: SharedPoller | None = None
+) -> tuple[Poller, SharedPoller]:
     """
-    Lend the poller of what a hook's connection resolves to, building it where nobody has it yet.
+    Return the poller of a hook's resolved connection, and build it where there is none yet.
 
     :param hook: a hook that has not been used; its connection is resolved here, off the loop.
-    :param instead_of: a loan whose credentials expired: the connection is looked up anew, and that poller
-        is lent no more.
-    :return: the poller, and the loan to give back.
+    :param instead_of: a poller whose credentials expired: the connection is resolved again, and no further
+        wait gets that poller.
+    :return: the poller, and what to release.
     """
-    here = _loops.setdefault(asyncio.get_running_loop(), _Loop())
-    since = instead_of.retire() if instead_of else float("-inf")
-    key, connection = await _resolved(here, hook, since=since)
-    loan = here.loans.get(key)
-    if loan is None or loan is instead_of:
-        # Airflow answers a trigger's questions only in the thread that asgiref keeps for them.
+    state = _loops.setdefault(asyncio.get_running_loop(), _LoopState())
+    since = instead_of.expire() if instead_of else float("-inf")
+    key, connection = await _resolved(state, hook, since=since)
+    shared = state.pollers.get(key)
+    if shared is None or shared is instead_of:
+        # Airflow answers a trigger's requests only in the thread that asgiref keeps for them.
         poller = asyncio.ensure_future(sync_to_async(_build)(hook, connection))
-        loan = here.loans[key] = Loan(here, key, poller)
-    return await loan.hold(), loan
+        shared = state.pollers[key] = SharedPoller(state, key, poller)
+    return await shared.acquire(), shared
 
 
-async def _resolved(here: _Loop, hook: ImageVersionHook, *, since: float) -> Resolved:
+async def _resolved(state: _LoopState, hook: ImageVersionHook, *, since: float) -> Resolved:
     """
-    Resolve the connection, once for all who ask within seconds, and digest it.
+    Resolve the connection, once for all waits that need it within seconds, and digest it.
 
-    :param since: an answer that was asked for before will not do.
+    :param since: a connection that was resolved earlier is resolved again.
     """
-    asked = repr((hook.service, hook.aws_conn_id, hook._region_name, hook._verify, _options(hook)))
+    asked = repr(
+        (hook.service.client_type, hook.aws_conn_id, hook._region_name, hook._verify, _options(hook))
+    )
     now = asyncio.get_running_loop().time()
-    oldest = now - SECONDS_A_CONNECTION_IS_REMEMBERED
-    for old in [name for name, (begun, _) in here.resolved.items() if begun < oldest]:
-        del here.resolved[old]
-    begun, known = here.resolved.get(asked, (since, None))
+    oldest = now - SECONDS_A_CONNECTION_IS_CACHED
+    for old in [name for name, (begun, _) in state.resolved.items() if begun < oldest]:
+        del state.resolved[old]
+    begun, known = state.resolved.get(asked, (since, None))
     if known is None or begun < since:
-        known = Shared(asyncio.ensure_future(sync_to_async(_resolve)(hook)))
-        here.resolved[asked] = (now, known)
-        known.future.add_done_callback(partial(here.settle, asked, now, known))
+        known = SharedFuture(asyncio.ensure_future(sync_to_async(_resolve)(hook)))
+        state.resolved[asked] = (now, known)
+        known.future.add_done_callback(partial(state.settle, asked, now, known))
     return known if isinstance(known, Resolved) else await known.get()
 
 
@@ -144,7 +149,7 @@ def _resolve(hook: ImageVersionHook) -> Resolved:
 
 
 def _build(hook: ImageVersionHook, connection: AwsConnectionWrapper) -> Poller:
-    # What was digested is what is built; to ask for the connection again might tell of another one.
+    # The client is built from the connection that was digested; resolved again, it might be another one.
     hook.conn_config = connection
     # The wait is the retry.
     hook.attempts = 1

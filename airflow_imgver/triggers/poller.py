@@ -1,15 +1,14 @@
 """
-Looks at many versions in turn, from a few threads, for all the waits of a process.
+Polls many versions in turn, from a few threads, for all the waits of a process.
 
-Whatever is due longest is looked at first. So where the budget of requests cannot keep up, every pause grows
-by as much, and versions that are to be looked at equally often are. Waits on the same version share a look.
+The version that has been due longest is polled first. So where the budget of requests cannot keep up, every
+pause grows by as much, and equal intervals stay equal. Waits on the same version share a poll.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from heapq import heapify, heappop, heappush
@@ -17,19 +16,19 @@ from itertools import count
 from threading import Thread
 from typing import Any
 
-from airflow_imgver.defaults import SECTION
-from airflow_imgver.gate import Answer, Watched, answer_to
+from airflow_imgver.gate.polling import poll
+from airflow_imgver.gate.watched import Answer, Watched
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.hooks.settings import positive, whole
+from airflow_imgver.options import THREADS
 
 log = logging.getLogger(__name__)
 
-# A look that is later than this share of its interval is late enough to ask why.
+# A poll that is later than this share of its interval is worth a check of the budget.
 LATE = 0.25
-# Waits that share their looks are never due in quite the same moment.
+# Waits that share their polls are never due at exactly the same time.
 ON_TIME = 0.1
-# To ask why takes a walk over all that is waited for.
-SECONDS_BETWEEN_QUESTIONS = 10.0
+# The check walks over all versions that are waited for.
+SECONDS_BETWEEN_CHECKS = 10.0
 
 
 class Interest:
@@ -38,11 +37,11 @@ class Interest:
 
     :param watched: the version.
     :param inbox: where answers go.
-    :param since: the first moment, in the loop's time, at which a look can serve this wait.
-    :param interval: seconds between two looks, where the budget allows.
+    :param since: the first time, in the loop's time, at which a poll can serve this wait.
+    :param interval: seconds between two polls, where the budget allows.
 
-    ``turn`` is when the wait wants its next look, and ``due`` when that has to be asked for: later, where
-    another wait's answer is younger than the interval. Both are infinite until the wait plans a look.
+    ``turn`` is when the wait wants its next poll, and ``due`` when that poll has to be sent: later, where
+    another wait's answer is younger than the interval. Both are infinite until the wait plans a poll.
     """
 
     __slots__ = ("due", "inbox", "interval", "since", "target", "turn", "watched")
@@ -57,12 +56,12 @@ class Interest:
 
     @property
     def waits_for_its_turn(self) -> bool:
-        """Whether the answer that has come was to another wait's look, and its own is still planned."""
+        """Whether the answer came from another wait's poll, and its own poll is still planned."""
         return self.turn < float("inf")
 
     def take(self, answer: Answer, asked: float) -> None:
-        """Take in the answer to a look that began at ``asked``, in the loop's time."""
-        # What was asked before a wait began may be older than what it waits for.
+        """Take in the answer to a poll that began at ``asked``, in the loop's time."""
+        # An answer from before the wait began may be older than the change it waits for.
         if asked < self.since:
             return
         if asked >= self.turn - self.interval * ON_TIME:
@@ -117,31 +116,32 @@ class _Target:
 
 class Poller:
     """
-    The looks of all waits on one client. Everything here but :func:`answer_to` runs on the event loop.
+    The polls of all waits on one client. Everything here except :func:`poll` runs on the event loop.
 
     :param hook: a hook whose client is built.
     """
 
     def __init__(self, hook: ImageVersionHook) -> None:
         self._hook = hook
-        self._per_second = positive(hook.budget_option)
-        threads = whole("threads")
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"imgver-{hook.service}")
+        self._per_second = hook.service.requests_per_second.number()
+        threads = THREADS.whole()
+        self._name = f"imgver-{hook.service.client_type}"
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=self._name)
         self._free = threads
         self._targets: dict[tuple[Any, ...], _Target] = {}
         self._heap: list[tuple[float, int, _Target]] = []
         self._order = count()
         self._timer: asyncio.TimerHandle | None = None
-        self._ask_why_late = float("-inf")
+        self._check_lateness = float("-inf")
         self._closed = False
 
-    # --- what a wait asks ---
+    # --- for a wait ---
 
-    def look_after(self, interest: Interest, pause: float) -> None:
-        """Look at a version, for a wait, when ``pause`` seconds have gone by; answers go to its inbox."""
+    def poll_in(self, interest: Interest, pause: float) -> None:
+        """Poll a version for a wait in ``pause`` seconds; answers go to its inbox."""
         loop = asyncio.get_running_loop()
         interest.due = interest.turn = loop.time() + pause
-        key = _key(interest.watched)
+        key = interest.watched.key
         target = self._targets.get(key)
         if target is None:
             target = self._targets[key] = _Target(key)
@@ -153,34 +153,34 @@ class Poller:
             self._arm(loop)
 
     def forget(self, interest: Interest) -> None:
-        """Look no more for this interest."""
+        """Stop polling for this interest."""
         target = interest.target
         if target is None:
             return
         interest.target = None
         target.interests.remove(interest)
         if not target.interests:
-            # What is left of it in the heap is passed over.
+            # Its entry in the heap is skipped later.
             target.due = float("inf")
             if self._targets.get(target.key) is target:
                 del self._targets[target.key]
 
     def close(self) -> None:
-        """Let looks under way end, then close the threads and the connections, without waiting for it."""
+        """Let polls under way end, then close the threads and the connections, without waiting for it."""
         self._closed = True
         if self._timer:
             self._timer.cancel()
-        # A thread of its own: a look that ends after the client was closed would open a connection again.
-        Thread(target=self._end, name=f"imgver-{self._hook.service}-closing").start()
+        # A thread of its own: a poll that ends after the client was closed would open a connection again.
+        Thread(target=self._end, name=f"{self._name}-closing").start()
 
     def _end(self) -> None:
         self._threads.shutdown(wait=True)
         self._hook.conn.close()
 
-    # --- looking in turn ---
+    # --- polling in turn ---
 
     def _schedule(self, target: _Target, due: float) -> None:
-        # What was planned anew, or forgotten, leaves an entry behind, which may be due in days.
+        # A poll that was planned again, or forgotten, leaves an entry behind, which may be due in days.
         if len(self._heap) > 2 * len(self._targets) + 100:
             self._heap = [entry for entry in self._heap if entry[0] == entry[2].due]
             heapify(self._heap)
@@ -188,7 +188,7 @@ class Poller:
         heappush(self._heap, (due, next(self._order), target))
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Set the timer to what is due first."""
+        """Set the timer to the first time that is due."""
         while self._heap and self._heap[0][0] != self._heap[0][2].due:
             heappop(self._heap)
         if not self._heap or self._free == 0 or self._closed:
@@ -214,55 +214,49 @@ class Poller:
         target.due = float("inf")
         target.in_flight = True
         target.asked = loop.time()
-        if target.asked >= self._ask_why_late:
-            self._tell_if_late(target, late)
-        look: asyncio.Future[Answer]
+        if target.asked >= self._check_lateness:
+            self._warn_if_late(target, late)
+        polled: asyncio.Future[Answer]
         try:
-            look = loop.run_in_executor(self._threads, answer_to, self._hook, target.interests[0].watched)
+            polled = loop.run_in_executor(self._threads, poll, self._hook, target.interests[0].watched)
         except RuntimeError as error:
-            # The system gives no thread; the waits must hear of it, or would wait for ever.
-            look = loop.create_future()
-            look.set_result(error)
-        look.add_done_callback(partial(self._deliver, target))
+            # The system gives no thread; the waits must get the error, or would wait for ever.
+            polled = loop.create_future()
+            polled.set_result(error)
+        polled.add_done_callback(partial(self._deliver, target))
 
-    def _deliver(self, target: _Target, look: asyncio.Future[Answer]) -> None:
+    def _deliver(self, target: _Target, polled: asyncio.Future[Answer]) -> None:
         self._free += 1
         target.in_flight = False
-        if look.cancelled() or self._closed:
+        if polled.cancelled() or self._closed:
             return
-        answer: Answer = look.exception() or look.result()  # type: ignore[assignment]
+        answer: Answer = polled.exception() or polled.result()  # type: ignore[assignment]
         due = float("inf")
         for interest in target.interests:
             interest.take(answer, target.asked)
             due = min(due, interest.due)
-        loop = look.get_loop()
+        loop = polled.get_loop()
         if due < float("inf"):
             self._schedule(target, due)
         self._start_due(loop) if self._timer is None else self._arm(loop)
 
-    def _tell_if_late(self, target: _Target, late: float) -> None:
-        """Say once that there are more waits than the budget allows to be looked at in time."""
+    def _warn_if_late(self, target: _Target, late: float) -> None:
+        """Log once that the waits need more requests than the budget allows."""
         if late <= max(1.0, target.interests[0].interval * LATE):
             return
-        self._ask_why_late = target.asked + SECONDS_BETWEEN_QUESTIONS
+        self._check_lateness = target.asked + SECONDS_BETWEEN_CHECKS
         intervals = [target.interests[0].interval for target in self._targets.values()]
         wanted = sum(1 / max(interval, 0.001) for interval in intervals)
         if wanted <= self._per_second:
             return
-        self._ask_why_late = float("inf")
+        self._check_lateness = float("inf")
         log.warning(
-            "%d versions are waited for, which asks for %.1f requests a second, and [%s] %s allows %g: "
-            "each is looked at about every %.0f s instead of every %.0f s",
-            len(intervals),
-            wanted,
-            SECTION,
-            self._hook.budget_option,
-            self._per_second,
+            "Polling each version about every %.0f s instead of every %.0f s: %d versions need %.1f requests "
+            "a second, and %s allows %g.",
             len(intervals) / self._per_second,
             len(intervals) / wanted,
+            len(intervals),
+            wanted,
+            self._hook.service.requests_per_second,
+            self._per_second,
         )
-
-
-def _key(watched: Watched) -> tuple[Any, ...]:
-    identity: Mapping[str, str] = watched.identity
-    return (*identity.values(), watched.version)

@@ -1,54 +1,80 @@
-"""When a waiting gate looks next. Pure, but for the dice."""
+"""When a waiting gate polls next. Pure, except for the random jitter."""
 
 from __future__ import annotations
 
 import random
+import time
+from dataclasses import dataclass
+from datetime import datetime
 
 # apache/airflow #72716: under the LocalExecutor a task that resumes within seconds of deferring can fail.
-SOONEST_FIRST_LOOK = 10.0
+SOONEST_FIRST_POLL = 10.0
 LONGEST_BACKOFF = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """
+    How often a gate polls, and until when.
+
+    :param poke_interval: seconds between two polls.
+    :param exponential_backoff: double the pause with each poll.
+    :param max_wait: the longest pause in seconds under ``exponential_backoff``; None for no limit.
+    :param deadline: when to give up, ISO 8601; None for never.
+    """
+
+    poke_interval: float
+    exponential_backoff: bool = False
+    max_wait: float | None = None
+    deadline: str | None = None
+
+    @property
+    def soonest(self) -> float:
+        """Seconds before which no first poll is sent."""
+        return min(SOONEST_FIRST_POLL, self.poke_interval)
+
+    def left(self) -> float:
+        """Return the seconds to the deadline."""
+        if self.deadline is None:
+            return float("inf")
+        return datetime.fromisoformat(self.deadline).timestamp() - time.time()
 
 
 class Schedule:
     """
-    The pauses between a gate's looks, in seconds.
+    The pauses between the polls of a gate on one version, in seconds.
 
-    :param interval: the pause between two looks.
-    :param exponential_backoff: double the pause with each look.
-    :param max_wait: the longest pause under ``exponential_backoff``; None for no limit.
+    :param pace: how often the gate polls.
     """
 
-    __slots__ = ("_errors", "_exponential_backoff", "_interval", "_looks", "_max_wait")
+    __slots__ = ("_errors", "_pace", "_polls")
 
-    def __init__(
-        self, interval: float, *, exponential_backoff: bool = False, max_wait: float | None = None
-    ) -> None:
-        self._interval = interval
-        self._exponential_backoff = exponential_backoff
-        self._max_wait = max_wait
-        self._looks = 0
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._polls = 0
         self._errors = 0
 
     def first(self) -> float:
-        """Choose a moment within the first interval: gates released together must not look together."""
-        soonest = min(SOONEST_FIRST_LOOK, self._interval)
-        return random.uniform(soonest, max(self._interval, 2 * soonest))
+        """Choose a time within the first interval: gates released together must not poll together."""
+        soonest = self._pace.soonest
+        return random.uniform(soonest, max(self._pace.poke_interval, 2 * soonest))
 
-    def after_look(self) -> float:
-        """Return the pause after a look that did not open the gate."""
+    def after_poll(self) -> float:
+        """Return the pause after a poll that did not open the gate."""
         self._errors = 0
-        self._looks += 1
-        if not self._exponential_backoff:
-            return self._interval
+        self._polls += 1
+        pace = self._pace
+        if not pace.exponential_backoff:
+            return pace.poke_interval
         # As poke mode counts: the second pause is the first that is longer. 2**63 s outlasts every timeout.
-        pause = max(self._interval * 2.0 ** min(self._looks - 2, 63), 1.0)
+        pause = max(pace.poke_interval * 2.0 ** min(self._polls - 2, 63), 1.0)
         pause *= random.uniform(1.0, 2.0)
-        return pause if self._max_wait is None else min(pause, self._max_wait)
+        return pause if pace.max_wait is None else min(pause, pace.max_wait)
 
     def after_error(self) -> float:
         """Return the pause after the n-th passing error in a row: longer each time, and with full jitter."""
         self._errors += 1
-        base = max(self._interval, 1.0)
+        base = max(self._pace.poke_interval, 1.0)
         ceiling = max(base, min(LONGEST_BACKOFF, base * 2.0 ** min(self._errors, 63)))
         return random.uniform(base / 2, ceiling)
 

@@ -1,4 +1,4 @@
-"""Something that thousands of waits need before they can go on."""
+"""A future that thousands of waits need before they can go on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SharedFuture(Generic[T]):
     """
-    The outcome of a future, for many, who go on one after the other.
+    The outcome of a future, for many waits, which go on one after the other.
 
-    A future wakes all that wait for it in one turn of the loop, which thousands of them would hold up.
+    A future wakes all that wait for it in one turn of the loop, which thousands of them would block.
 
-    :param future: what is waited for.
+    :param future: the future.
     """
 
     __slots__ = ("_turn", "future")
@@ -26,5 +26,5 @@ class Shared(Generic[T]):
     async def get(self) -> T:
         """Wait for the outcome."""
         async with self._turn:
-            # Shielded, because one wait that is cancelled must not take it from the others.
+            # Shielded, because a wait that is cancelled must not cancel it for the others.
             return await asyncio.shield(self.future)

@@ -1,4 +1,4 @@
-"""Reading times and durations that a Dag, a template or a command line gives."""
+"""Readers of times and durations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 import pendulum
 
 
-def moment(value: datetime | str | None, name: str) -> datetime | None:
+def time_value(value: datetime | str | None, name: str) -> datetime | None:
     """
     Read a time; boto3 would take a text without an offset for the machine's own time zone.
 
-    :param value: a datetime or an ISO 8601 text, UTC unless it names an offset; None and "" are no time.
-    :param name: what it is called, for the error.
+    :param value: a datetime or an ISO 8601 text, in UTC unless it has an offset; None and "" mean no time.
+    :param name: the argument's name, for the error.
     :raises ValueError: it is neither.
     """
     if value is None or value == "":
@@ -21,18 +21,18 @@ def moment(value: datetime | str | None, name: str) -> datetime | None:
         try:
             value = pendulum.parse(value, tz="UTC")  # type: ignore[assignment]  # checked below
         except ValueError as error:
-            raise ValueError(f"{name} must be a datetime or an ISO 8601 text, not {value!r}") from error
+            raise ValueError(f"{name} must be a datetime or an ISO 8601 text, not {value!r}.") from error
     if not isinstance(value, datetime):
-        raise ValueError(f"{name} must be a datetime or an ISO 8601 text, not {value!r}")  # noqa: TRY004
+        raise ValueError(f"{name} must be a datetime or an ISO 8601 text, not {value!r}.")  # noqa: TRY004
     return value if value.tzinfo else value.replace(tzinfo=pendulum.UTC)
 
 
-def duration(value: timedelta | float | str, name: str) -> timedelta:
+def duration_value(value: timedelta | float | str, name: str) -> timedelta:
     """
     Read a duration.
 
-    :param value: a timedelta, seconds, or an ISO 8601 text, ``PT1H`` say.
-    :param name: what it is called, for the error.
+    :param value: a timedelta, seconds, or an ISO 8601 text, for example ``PT1H``.
+    :param name: the argument's name, for the error.
     :raises ValueError: it is none of these, or below 0.
     """
     found: object = value
@@ -45,6 +45,6 @@ def duration(value: timedelta | float | str, name: str) -> timedelta:
         found = None
     if not isinstance(found, timedelta) or found < timedelta(0):
         raise ValueError(
-            f"{name} must be a timedelta, a number of seconds or an ISO 8601 duration, not {value!r}"
+            f"{name} must be a timedelta, a number of seconds or an ISO 8601 duration, not {value!r}."
         )
     return found

@@ -1,0 +1,62 @@
+"""The one event that a trigger sends, and how a resumed gate reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_imgver.exceptions import (
+    AwsCallError,
+    GateError,
+    ResourceMissingError,
+    TriggerFailedError,
+    UnexpectedAnswerError,
+    VersionDeletedError,
+    VersionFailedError,
+)
+
+_ERRORS: dict[str, type[GateError]] = {
+    error.__name__: error
+    for error in (
+        VersionFailedError,
+        VersionDeletedError,
+        ResourceMissingError,
+        AwsCallError,
+        UnexpectedAnswerError,
+        TriggerFailedError,
+    )
+}
+
+
+def open_event(entry: Any) -> dict[str, Any]:
+    """Return the event of an open gate, with the entry, or the entries of a list."""
+    return {"status": "open", "entry": entry}
+
+
+def timeout_event(message: str) -> dict[str, Any]:
+    """Return the event of a gate whose time is up."""
+    return {"status": "timeout", "message": message}
+
+
+def error_event(error: GateError) -> dict[str, Any]:
+    """Return the event of a gate that failed."""
+    name = type(error).__name__
+    return {"status": "error", "error": name, "message": str(error), "details": error.details()}
+
+
+def error_of(name: str, message: str, details: object) -> GateError | None:
+    """
+    Return the error of an event, with its fields.
+
+    :param name: the error's class.
+    :param message: its whole text.
+    :param details: its arguments; an earlier release sent none.
+    :return: the error; None for a class that no trigger of this package sends.
+    """
+    error_class = _ERRORS.get(name)
+    if error_class is None:
+        return None
+    try:
+        return error_class(**details) if isinstance(details, Mapping) else error_class(message)
+    except TypeError:
+        return error_class(message)

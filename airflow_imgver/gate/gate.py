@@ -1,0 +1,228 @@
+"""
+One gate: its verdict over all that it watches. Poke mode, deferrable mode and the commands share it.
+
+A gate watches one image set or image, or a list of them; the rule judges each by itself, and one that is
+settled is not polled again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from copy import copy
+from dataclasses import replace
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from airflow_imgver.arguments.identities import as_list, version_list, version_number, wait_until_value
+from airflow_imgver.exceptions import (
+    AwsCallError,
+    InvalidIdentityError,
+    ResourceMissingError,
+    VersionDeletedError,
+    VersionFailedError,
+)
+from airflow_imgver.gate.polling import poll_all
+from airflow_imgver.gate.settings import Watch
+from airflow_imgver.gate.watched import Answer, Watched
+from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.text import timestamp
+from airflow_imgver.versions import Phase, WaitUntil
+
+
+class Gate:
+    """
+    A gate on one image set or image, or on many of one service.
+
+    :param watch: what it watches, checked here against AWS's patterns. The last field of the identity may be
+        a list, or the text of one as a template renders it; the gate then waits for all, and returns a list.
+    :raises InvalidIdentityError: an id, a name or a version cannot be valid; names its position.
+    :raises ValueError: ``wait_until`` or ``not_found_retries`` cannot be valid.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        service, settings = watch.service, watch.settings
+        retries = settings.not_found_retries
+        if not isinstance(retries, int) or retries < 0:
+            raise ValueError(f"not_found_retries must be a number of polls, not {retries!r}.")
+        self._settings = settings
+        self._wait_until: WaitUntil = wait_until_value(settings.wait_until)
+        field = service.key.name
+        ids = as_list(watch.identity[field], field)
+        self.is_list = ids is not None
+        self._gathers_errors = self.is_list and not settings.fail_fast and not settings.silent_fail
+        versions = None if ids is None else version_list(settings.version)
+        version = settings.version if versions is None else versions
+        self._watch = replace(
+            watch,
+            identity={**watch.identity, field: watch.identity[field] if ids is None else ids},
+            settings=replace(settings, version=version),
+        )
+        wanted = [
+            Watched(service.describe(one), one, number, retries)
+            for one, number in _wanted(watch, ids, version)
+        ]
+        # An id that the list names twice is watched once.
+        self._watched = {one.key: one for one in wanted}
+        self._order = [one.key for one in wanted] if self.is_list else []
+        self._unsettled = dict(self._watched)
+        self._failed = 0
+
+    # --- polling ---
+
+    @property
+    def unsettled(self) -> Sequence[Watched]:
+        """What has still to be polled."""
+        return list(self._unsettled.values())
+
+    @property
+    def is_open(self) -> bool:
+        """
+        Whether all are settled well.
+
+        :raises VersionFailedError: all are settled, and some failed: names each with AWS's reason.
+        :raises VersionDeletedError: likewise, and those that failed were all deleted.
+        :raises ResourceMissingError: likewise, and AWS says of those that failed that they do not exist.
+        """
+        if self._unsettled:
+            return False
+        if failed := [watched.error for watched in self._watched.values() if watched.error]:
+            raise _one_error(failed, len(self._watched))
+        return True
+
+    def poll(self, hook: ImageVersionHook) -> bool:
+        """
+        Poll once all that is unsettled, in threads where there is more than one: True opens the gate.
+
+        :raises AwsCallError: calls failed; ``transient`` where another poll may succeed. This and
+            :attr:`is_open` also raise the errors that fail the gate.
+        """
+        passing: list[AwsCallError] = []
+        # Closed at once where a failure ends the polling, not when the garbage is collected.
+        with closing(poll_all(hook, self.unsettled)) as answers:
+            for watched, answer in answers:
+                if isinstance(answer, AwsCallError) and answer.transient:
+                    passing.append(answer)
+                else:
+                    self.judge(watched, answer)
+        if self.is_open:
+            return True
+        if passing:
+            raise passing[0]
+        return False
+
+    def judge(self, watched: Watched, answer: Answer) -> None:
+        """
+        Judge the outcome of the poll of one.
+
+        :raises Exception: the outcome is an error that no later poll can change, or with ``fail_fast`` one
+            that fails this one.
+        """
+        try:
+            watched.judge(answer, self._wait_until, allow_read_only=self._settings.allow_read_only)
+        except (VersionFailedError, VersionDeletedError, ResourceMissingError) as error:
+            if not self._gathers_errors:
+                raise
+            # A copy has no traceback and no cause, whose frames would be kept, perhaps ten thousand times.
+            watched.error = copy(error)
+            self._failed += 1
+        if watched.settled:
+            self._unsettled.pop(watched.key, None)
+
+    # --- outcome ---
+
+    @property
+    def size(self) -> int:
+        """How many different versions are watched."""
+        return len(self._watched)
+
+    @property
+    def first(self) -> Mapping[str, str] | None:
+        """The identity that a console link can lead to; None for an empty list."""
+        return next((watched.identity for watched in self._watched.values()), None)
+
+    @property
+    def remaining(self) -> Watch:
+        """What a trigger goes on with: plain lists, and the polls that AWS may still answer "not found"."""
+        left = (watched.retries_left for watched in self._unsettled.values())
+        retries = min(left, default=self._settings.not_found_retries)
+        return replace(self._watch, settings=replace(self._watch.settings, not_found_retries=retries))
+
+    def plain(self) -> Any:
+        """Return the entry of the one, or the entries of the list in the order given."""
+        if self.is_list:
+            return [self._watched[key].entry for key in self._order]
+        (only,) = self._watched.values()
+        return only.entry
+
+    @property
+    def news(self) -> str:
+        """What the last polls showed, without ids."""
+        if not self.is_list:
+            (only,) = self._watched.values()
+            return only.news
+        unsettled = self.unsettled
+        opened = self.size - len(unsettled) - self._failed
+        statuses = Counter(watched.seen.status for watched in unsettled if watched.seen)
+        missing = sum(watched.missing for watched in unsettled)
+        unseen = len(unsettled) - sum(statuses.values()) - missing
+        counts = [
+            *((count, status) for status, count in sorted(statuses.items())),
+            (missing, "missing"),
+            (unseen, "not polled yet"),
+            (self._failed, "failed"),
+        ]
+        parts = [f"{opened} of {self.size} {self._wait_until}"]
+        return ", ".join([*parts, *(f"{count} {what}" for count, what in counts if count)])
+
+    @property
+    def about(self) -> str:
+        """What the news are about, with full ids; of many, the one that has been busy longest."""
+        if not self.is_list:
+            (only,) = self._watched.values()
+            return only.name
+        oldest = _busy_longest(self._unsettled.values())
+        return f"busy longest since {timestamp(oldest[0])} is {oldest[1]}" if oldest else ""
+
+    def __str__(self) -> str:
+        return f"{self.news}: {self.about}" if self.about else self.news
+
+
+def _busy_longest(unsettled: Iterable[Watched]) -> tuple[datetime, Watched] | None:
+    busy = [
+        (watched.seen.changed_at, watched)
+        for watched in unsettled
+        if watched.seen and watched.seen.phase is Phase.BUSY and watched.seen.changed_at
+    ]
+    return min(busy, key=itemgetter(0), default=None)
+
+
+def _wanted(watch: Watch, ids: list[Any] | None, version: Any) -> list[tuple[dict[str, str], int | None]]:
+    """Pair each identity with the version wanted of it, all checked before any request."""
+    service, field = watch.service, watch.service.key.name
+    if ids is None:
+        return [(service.check(watch.identity), version_number(version))]
+    versions = version if isinstance(version, list) else [version] * len(ids)
+    if len(versions) != len(ids):
+        raise InvalidIdentityError(
+            f"version is a list of {len(versions)}, and {field} is a list of {len(ids)}. "
+            "Give one version for each, or one for all."
+        )
+    wanted = []
+    for position, (one, number) in enumerate(zip(ids, versions, strict=True)):
+        try:
+            wanted.append((service.check({**watch.identity, field: one}), version_number(number)))
+        except InvalidIdentityError as error:
+            raise InvalidIdentityError(f"At position {position} of the list: {error}") from None
+    return wanted
+
+
+def _one_error(errors: list[Exception], of: int) -> Exception:
+    """Make one error of many, of their class where they all have the same."""
+    if of == 1:
+        return errors[0]
+    kinds = {type(error) for error in errors}
+    kind = kinds.pop() if len(kinds) == 1 else VersionFailedError
+    return kind(f"{len(errors)} of {of} failed:\n" + "\n".join(f"- {error}" for error in errors))

@@ -1,0 +1,85 @@
+"""
+What a gate watches, and its settings: made once, and passed on as one value.
+
+Airflow imports this with a trigger's module on the triggerer's event loop, so it imports neither hooks nor
+boto3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from airflow_imgver.services.description import Service
+
+if TYPE_CHECKING:
+    from airflow_imgver.gate.gate import Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """
+    The settings of a gate, as its author gave them.
+
+    :param version: the version to watch; None for the latest; with a list of ids one for all, or a list.
+    :param wait_until: ``ready``, ``settled`` or ``deleted``.
+    :param allow_read_only: the source of a running copy counts as ready.
+    :param not_found_retries: how many polls in a row AWS may answer that it does not exist.
+    :param fail_fast: with a list of ids, fail at the first failure; else when all are settled, naming each.
+    :param silent_fail: raise a failure and poll again all the same, as Airflow's sensors do.
+    """
+
+    version: Any = None
+    wait_until: str = "ready"
+    allow_read_only: bool = False
+    not_found_retries: int = 2
+    fail_fast: bool = False
+    silent_fail: bool = False
+
+    @classmethod
+    def names(cls, service: Service) -> tuple[str, ...]:
+        """Return the settings that a service's gates have."""
+        names = tuple(field.name for field in fields(cls))
+        return (
+            names if service.fields.read_only else tuple(name for name in names if name != "allow_read_only")
+        )
+
+    @classmethod
+    def of(cls, service: Service, holder: object) -> GateSettings:
+        """Read the settings from the attributes of a sensor or from the options of a command."""
+        return cls(**{name: getattr(holder, name) for name in cls.names(service) if hasattr(holder, name)})
+
+    def stored(self, service: Service) -> dict[str, Any]:
+        """Return the settings as a trigger's keyword arguments store them."""
+        return {name: getattr(self, name) for name in self.names(service)}
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """
+    What one gate watches, and how.
+
+    :param service: the service.
+    :param identity: field to value; the last field may be a list of ids, or the text of one.
+    :param settings: the settings.
+    """
+
+    service: Service
+    identity: Mapping[str, Any]
+    settings: GateSettings
+
+    def gate(self) -> Gate:
+        """
+        Return the gate.
+
+        :raises InvalidIdentityError: an id, a name or a version cannot be valid; names its position.
+        :raises ValueError: ``wait_until`` or ``not_found_retries`` cannot be valid.
+        """
+        from airflow_imgver.gate.gate import Gate
+
+        return Gate(self)
+
+    def stored(self) -> dict[str, Any]:
+        """Return identity and settings as a trigger's keyword arguments store them."""
+        return {**self.identity, **self.settings.stored(self.service)}

@@ -1,0 +1,89 @@
+"""
+The ``[imgver]`` options of Airflow's configuration: names, defaults, descriptions, and how they are read.
+
+The options of a service, its request budget, are in its description. Airflow is imported only to read one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+SECTION = "imgver"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """
+    An option: a number above 0; a whole one where its default is whole.
+
+    :param name: its name in the section ``[imgver]``.
+    :param default: its value where nothing is configured.
+    :param description: what it does, for ``airflow config`` and the reference.
+    """
+
+    name: str
+    default: float
+    description: str
+
+    def __str__(self) -> str:
+        return f"[{SECTION}] {self.name}"
+
+    def number(self) -> float:
+        """
+        Read the option.
+
+        :raises ValueError: it is not a number above 0; names the option and the value.
+        """
+        from airflow.providers.common.compat.sdk import conf
+
+        value = conf.get(SECTION, self.name, fallback=str(self.default))
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            raise ValueError(f"{self} must be a number above 0, not {value!r}.")
+        return number
+
+    def whole(self) -> int:
+        """
+        Read the option as a whole number.
+
+        :raises ValueError: it is not a whole number of 1 or more; names the option and the value.
+        """
+        number = self.number()
+        if number != int(number):
+            raise ValueError(f"{self} must be a whole number of 1 or more, not {number:g}.")
+        return int(number)
+
+
+THREADS = Option(
+    "threads",
+    8,
+    "How many threads call AWS for all waits on one connection, region and service of a process, and for "
+    "one report.",
+)
+CONNECT_TIMEOUT = Option("connect_timeout", 5.0, "Seconds to wait for a connection to AWS.")
+READ_TIMEOUT = Option("read_timeout", 20.0, "Seconds to wait for AWS to answer.")
+COMMON = (THREADS, CONNECT_TIMEOUT, READ_TIMEOUT)
+
+
+def provider_config(options: Iterable[Option]) -> dict[str, Any]:
+    """Return the options as ``config`` in the provider's metadata describes them."""
+    return {
+        SECTION: {
+            "description": "Settings of the gates, lists and reports on AWS image versions.",
+            "options": {
+                option.name: {
+                    "description": option.description,
+                    "version_added": "0.1.0",
+                    "type": "integer" if isinstance(option.default, int) else "float",
+                    "example": None,
+                    "default": str(option.default),
+                }
+                for option in options
+            },
+        }
+    }

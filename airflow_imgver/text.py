@@ -1,0 +1,110 @@
+"""What the package writes: values as plain data, other people's text in one line, times and durations."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+
+def as_plain(value: Any) -> Any:
+    """
+    Turn AWS's dictionaries and lists into what any language can load: times as ISO 8601 strings in UTC.
+
+    :param value: an entry, a list of entries, or a whole response; numbers stay numbers.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Mapping):
+        return {name: as_plain(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain(member) for member in value]
+    return value
+
+
+def one_line(text: str) -> str:
+    """Escape the characters that could break a line of a log, change its writing direction or hide text."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character)[0] in "CZ" and character != " "
+        else character
+        for character in text
+    )
+
+
+def sentence(text: str) -> str:
+    """Return AWS's text in one line, closed with a full stop where it has no end mark."""
+    line = one_line(text).rstrip()
+    return line if line.endswith((".", "!", "?")) else f"{line}."
+
+
+def timestamp(when: datetime) -> str:
+    """Write a time to the second, in UTC: ``2026-11-25 06:00:00 UTC``."""
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def duration(length: timedelta | float) -> str:
+    """Write a duration in its two greatest units: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``12 days``."""
+    seconds = round(length.total_seconds() if isinstance(length, timedelta) else length)
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, rest = divmod(rest, 60)
+    if days >= 10:
+        return f"{days:,} days"
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
+
+
+def joined(parts: list[str]) -> str:
+    """Write "a", "a and b", "a, b and c"."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+# The longest message that AWS documents; a longer one is cut, and is complete in the table files.
+LONGEST_MESSAGE = 2_048
+
+
+class Piece(NamedTuple):
+    """A part of a text; an unseen one names a character that itself shows nothing."""
+
+    text: str
+    unseen: bool
+
+
+def visible(text: str, longest: int = LONGEST_MESSAGE) -> list[Piece]:
+    """
+    Split a text so that control characters are shown and have no effect.
+
+    :param text: AWS's text; line breaks, changes of the writing direction and lone surrogates are named.
+    :param longest: how many characters are kept.
+    """
+    pieces: list[Piece] = []
+    for character in text[:longest]:
+        unseen = unicodedata.category(character)[0] == "C" or unicodedata.category(character) in {"Zl", "Zp"}
+        shown = f"U+{ord(character):04X}" if unseen else character
+        if pieces and not unseen and not pieces[-1].unseen:
+            pieces[-1] = Piece(pieces[-1].text + shown, False)
+        else:
+            pieces.append(Piece(shown, unseen))
+    if len(text) > longest:
+        pieces.append(Piece(f"… {number(len(text) - longest)} more characters", True))
+    return pieces
+
+
+def ascii_only(text: str, longest: int) -> str:
+    """Write a text in printable ASCII, for a chart, whose font may lack other characters."""
+    shown = text.encode("ascii", "backslashreplace").decode()
+    shown = "".join(character if character.isprintable() else "?" for character in shown)
+    return shown if len(shown) <= longest else f"{shown[: longest - 3]}..."
+
+
+def number(count: int) -> str:
+    """Write 12345 as 12,345."""
+    return f"{count:,}"
+
+
+def counted(count: int, one: str) -> str:
+    """Write "1 image set", "2 image sets"."""
+    return f"{number(count)} {one}{'' if count == 1 else 's'}"
