@@ -19,8 +19,8 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-from botocore.loaders import JSONFileLoader
+import boto3
+from botocore.config import Config
 
 DATASTORE = "12345678901234567890123456789012"
 IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
@@ -142,6 +142,20 @@ def connection_json(endpoint_url: str | None, *, password: str = "testing", **ex
     if endpoint_url is not None:
         settings["endpoint_url"] = endpoint_url
     return json.dumps({"conn_type": "aws", "login": "testing", "password": password, "extra": settings})
+
+
+def client_of(service: str, url: str | None = None, *, region: str = "us-east-1", **config: Any) -> Any:
+    """A boto3 client of the embedded AWS; it sends each request once. Without a URL it works in process."""
+    # botocore puts "runtime-" before the host of a URL, which an embedded AWS does not resolve.
+    options = {"retries": {"total_max_attempts": 1}, "inject_host_prefix": url is None, **config}
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(**options),
+    )
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -316,28 +330,6 @@ def aws_cli_environment() -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
         "NO_PROXY": "127.0.0.1",
     }
-
-
-# --- speed ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models_read_once() -> Iterator[None]:
-    """Have botocore read each of its model files once, and not once a client: half of what a client costs.
-
-    For one module's tests and no longer, because botocore changes S3's model in place.
-    """
-    read = JSONFileLoader.load_file
-    with pytest.MonkeyPatch.context() as patched:
-        files: dict[str, Any] = {}
-
-        def load_file(self: JSONFileLoader, file_path: str) -> Any:
-            if file_path not in files:
-                files[file_path] = read(self, file_path)
-            return files[file_path]
-
-        patched.setattr(JSONFileLoader, "load_file", load_file)
-        yield
 
 
 # --- logs -----------------------------------------------------------------------------------------------

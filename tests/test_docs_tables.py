@@ -7,13 +7,14 @@ import inspect
 import json
 import pkgutil
 import re
+from contextlib import closing
 from typing import Any
 
-import boto3
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, conf
 from pages import GATES, REFERENCE, blocks, table_under, tables
+from support import client_of
 
 from airflow_imgver import emulator, exceptions
 from airflow_imgver.exceptions import VersionDeletedError, VersionFailedError
@@ -159,10 +160,5 @@ def test_the_gates_page_has_every_status_of_aws_in_its_phase() -> None:
 
 
 def statuses(service: str, shape: str) -> list[str]:
-    client = boto3.Session(
-        region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
-    ).client(service)
-    try:
+    with closing(client_of(service)) as client:
         return list(client.meta.service_model.shape_for(shape).enum)
-    finally:
-        client.close()

@@ -6,20 +6,19 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet
 import pytest
-from botocore.config import Config
 from histories import DATASTORE, MADE_AT, MIDNIGHT, every_status, image_set
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from page_taken_apart import Page
-from support import changes_after, context_of
+from support import changes_after, client_of, context_of
 
 from airflow_imgver.emulator.state import load
 from airflow_imgver.operators.healthimaging import HealthImagingVersionReportOperator
@@ -161,21 +160,14 @@ def test_whatever_the_histories_the_rows_are_what_the_api_returned(
     made = reported(tmp_path_factory.mktemp("report"), histories, datastore_id)
     lines = [json.loads(line) for line in made[".jsonl"].read_text().splitlines()]
     parquet = pyarrow.parquet.read_table(made[".parquet"]).to_pylist()
-    client = boto3.client(
-        "medical-imaging",
-        region_name="us-east-1",
-        endpoint_url=emulator_url,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        config=Config(inject_host_prefix=False),
-    )
-    listed = {
-        (name, int(entry["versionId"])): entry
-        for name in map(image_set, range(len(histories)))
-        for entry in client.list_image_set_versions(datastoreId=datastore_id, imageSetId=name)[
-            "imageSetPropertiesList"
-        ]
-    }
+    with closing(client_of("medical-imaging", emulator_url)) as client:
+        listed = {
+            (name, int(entry["versionId"])): entry
+            for name in map(image_set, range(len(histories)))
+            for entry in client.list_image_set_versions(datastoreId=datastore_id, imageSetId=name)[
+                "imageSetPropertiesList"
+            ]
+        }
 
     assert len(lines) == len(parquet) == len(listed)
     for line, row in zip(lines, parquet, strict=True):
