@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from airflow_imgver import exceptions
+
 NAMES = {
     "hooks.healthimaging": ["HealthImagingHook"],
     "hooks.sagemaker_image": ["SageMakerImageHook"],
@@ -32,8 +34,10 @@ NAMES = {
     "exceptions": [
         "AwsCallError",
         "InvalidIdentityError",
+        "InvalidOutputError",
         "InvalidQueryError",
         "InvalidTokenError",
+        "ReportNotPublishedError",
         "ResourceMissingError",
         "TriggerFailedError",
         "UnexpectedAnswerError",
@@ -82,6 +86,15 @@ def test_a_public_name_is_where_it_was(module: str, name: str) -> None:
     found = getattr(import_module(f"airflow_imgver.{module}"), name)
     assert found.__name__ == name
     assert found.__doc__
+
+
+def test_every_error_is_a_public_name() -> None:
+    errors = [
+        name
+        for name, value in vars(exceptions).items()
+        if inspect.isclass(value) and value.__module__ == exceptions.__name__
+    ]
+    assert NAMES["exceptions"] == sorted(errors)
 
 
 @pytest.mark.parametrize("path", SIGNATURES)
