@@ -23,6 +23,26 @@ from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSen
 ON_THE_WAY = 8
 
 
+class Clock:
+    """The time of the budget, which passes only while a request waits for its turn."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("airflow_imgver.hooks.budget.monotonic", lambda: clock.now)
+    monkeypatch.setattr("airflow_imgver.hooks.budget.sleep", clock.sleep)
+    return clock
+
+
 def run_until(enough: Callable[[], bool], *waiting: Any) -> None:
     """Let triggers run until something has come about, and cancel them."""
 
@@ -141,35 +161,43 @@ def test_two_connections_have_a_budget_each(monkeypatch: pytest.MonkeyPatch) -> 
     assert of_one < timeline.busiest_second() <= 2 * of_one
 
 
-def test_a_repeated_attempt_draws_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_attempt_draws_again(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setenv(BUDGET, "2")
     with aws(monkeypatch, lambda asked: refusal("InternalServerException", status=500)) as timeline:
         hook = HealthImagingHook()
-        drawn = []
-        hook.conn.meta.events.register(
-            "before-send.medical-imaging.ListImageSetVersions", lambda **_: drawn.append(time.monotonic())
-        )
         with pytest.raises(Exception, match="InternalServerException"):
             hook.list_image_set_versions(DATASTORE, "o" * 32)
         hook.conn.close()
     assert len(timeline.looks) == 3
-    assert drawn[2] - drawn[0] >= 0.9  # two turns of half a second
+    assert clock.pauses == [0.5, 0.5]
 
 
-def test_a_request_waits_for_its_turn_before_it_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_waits_for_its_turn_before_it_is_signed(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     monkeypatch.setenv(BUDGET, "2")
-    with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
+    with aws(monkeypatch, lambda asked: listing(BUSY)):
         hook = HealthImagingHook()
         signed: list[float] = []
-        hook.conn.meta.events.register(
-            "before-sign.medical-imaging", lambda **_: signed.append(time.monotonic())
-        )
+        hook.conn.meta.events.register("before-sign.medical-imaging", lambda **_: signed.append(clock.now))
         for _ in range(3):
             hook.list_image_set_versions(DATASTORE, "o" * 32)
         hook.conn.close()
-        asked = [moment for moment, _ in timeline.looks]
-    assert all(0 <= arrived - sign < 0.2 for sign, arrived in zip(signed, asked, strict=True))
-    assert asked[2] - asked[0] >= 0.9
+    assert signed == [1000.0, 1000.5, 1001.0]
+
+
+def test_a_pause_without_requests_saves_up_a_burst_and_no_more(clock: Clock) -> None:
+    budget = Budget(16)
+    burst = int(16 * BURST_SECONDS)
+    assert burst > 1
+    for _ in range(burst):
+        budget.draw()
+    clock.now += 3600
+    for _ in range(burst):
+        budget.draw()
+    assert clock.pauses == []
+    budget.draw()
+    assert clock.pauses == [1 / 16]
 
 
 def test_threads_that_wait_for_their_turn_get_it_in_the_order_of_asking() -> None:
