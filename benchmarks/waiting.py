@@ -35,7 +35,7 @@ RUNS = (
 
 
 def main() -> int:
-    """Give the exit status; a missed aim is told, and is no failure."""
+    """Return the exit status; a missed aim is reported and is not a failure."""
     prepare()
     with served("benchmarks.waiting_stub") as stub:
         all_figures = measured(stub, RUNS, measure, COLUMNS, cells)

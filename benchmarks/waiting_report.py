@@ -16,7 +16,7 @@ COLUMNS = (
     "run",
     "RSS added",
     "KB a wait",
-    "all looked at once after",
+    "all polled once after",
     "CPU a poll",
     "worst stall",
     "of it without Python's collector",
@@ -47,10 +47,10 @@ def cells(figures: Figures) -> list[str]:
 def verdicts(all_figures: Sequence[Figures]) -> list[str]:
     """Say of each aim whether it was met, and where not, by how much it was missed."""
     found = {figures.run: figures for figures in all_figures}
-    told = []
+    lines = []
 
     def judge(what: str, figure: float, aim: float, unit: str) -> None:
-        told.append(judged(what, figure, aim, unit))
+        lines.append(judged(what, figure, aim, unit))
 
     for service in ("healthimaging", "sagemaker"):
         what = f"{service}, 1,000 waits"
@@ -78,14 +78,14 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
         judge(f"{figures.run.name.partition(', ')[2]}: worst stall", 1000 * figures.worst, 50, "ms")
     if gate := found.get(Run(OURS, 10_000, one_gate=True)):
         judge("one gate on 10,000: requests against the least", gate.requests_per_poll, 1, "")
-    return told
+    return lines
 
 
 _NOTE = """
 
-The runs of this package without a budget look at everything at once, to be beside Airflow's own, which has
-neither budget nor jitter; their eight threads then contend with the loop for the interpreter's lock. Fewer
-than one request a poll means that a process did not keep up with its interval.
+The runs of this package without a budget poll everything at once, to be compared with Airflow's own, which
+has neither budget nor jitter; their eight threads then contend with the loop for the interpreter's lock.
+Fewer than one request a poll means that a process did not keep up with its interval.
 
 Python's collector stalls a loop whoever fills it: a full collection visits every object of the process. Of
 Airflow's own, before any wait, that took 60 to 200 ms where this was written, so no worst stall of a process
@@ -134,7 +134,7 @@ def chart(all_figures: Sequence[Figures]) -> None:
             strict=True,
         ):
             axis.loglog(counts, values, color=colour, marker=marker, label=label)
-    titles = ("memory added, MB", "all looked at once after, s", "worst stall of the loop, ms")
+    titles = ("memory added, MB", "all polled once after, s", "worst stall of the loop, ms")
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, fontsize=11)
         axis.set_xlabel("waits in one process (HealthImaging)")

@@ -37,7 +37,7 @@ class Run:
     :param service: of which service.
     :param count: how many waits, or how many ids of one gate.
     :param one_gate: one trigger on all of them.
-    :param at_once: without the pause before the first look, which the other way does not have.
+    :param at_once: without the pause before the first poll, which the other way does not have.
     :param budget: requests a second; None lifts it.
     :param frozen: what was there before the waits is frozen, as docs/reliability.md says how to.
     """
@@ -89,7 +89,7 @@ def measure(run: Run, stub: Stub) -> Figures:
         whole = run.count if run.budget is None else int(run.budget * WATCHED_SECONDS)
         while (seen := stub.ask(SEEN))["names"] < whole:
             if time.monotonic() - begun > LONGEST:
-                raise RuntimeError(f"{run.name}: {seen['names']} of {whole} looked at in {LONGEST:.0f} s")
+                raise RuntimeError(f"{run.name}: {seen['names']} of {whole} polled in {LONGEST:.0f} s")
             time.sleep(0.1)
         first_round = time.monotonic() - started
         starting = ask()
@@ -164,7 +164,7 @@ def _environment(run: Run, stub: Stub, home: str) -> dict[str, str]:
         "extra": {
             "region_name": "us-east-1",
             "endpoint_url": stub.url,
-            # Airflow's own way has to be told.
+            # Airflow's own triggers need the setting.
             "config_kwargs": {"inject_host_prefix": False},
         },
     }

@@ -1,4 +1,4 @@
-"""What every test stands on: a scratch Airflow of its own, and the embedded AWS on a free port."""
+"""Shared by all tests: a scratch Airflow, and the embedded AWS on a free port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the provider's rooms share: entries as AWS lists them, a stub AWS, a task's context."""
+"""Shared by the tests: entries as AWS lists them, clients, a stub AWS, a task's context."""
 
 from __future__ import annotations
 
@@ -111,14 +111,14 @@ def load_image(*entries: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def changes_after(looks: int) -> Iterator[None]:
-    """Have what is busy in the embedded AWS of this process become settled after so many looks at it."""
+def changes_after(polls: int) -> Iterator[None]:
+    """Have what is busy in the embedded AWS of this process become settled after so many polls."""
     from moto.moto_api import state_manager
 
     from airflow_imgver.emulator.registration import MANAGED_MODELS
 
     for model in MANAGED_MODELS:
-        state_manager.set_transition(model, {"progression": "manual", "times": looks})
+        state_manager.set_transition(model, {"progression": "manual", "times": polls})
     try:
         yield
     finally:
@@ -182,7 +182,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What the stub answers: a document, or bytes as they stand; or it hangs after so many bytes."""
+    """The stub's answer: a document, or raw bytes; or it hangs after so many bytes."""
 
     document: Any = None
     raw: bytes | None = None
@@ -295,7 +295,7 @@ def _epoch(value: Any) -> float:
 
 
 def aws_cli(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the AWS CLI, as someone would who has no account and no settings, against an embedded AWS."""
+    """Run the AWS CLI, without an account and without settings, against an embedded AWS."""
     return subprocess.run(
         [str(aws_cli_program()), *aws_cli_options(url), *arguments],
         capture_output=True,
@@ -314,12 +314,12 @@ def aws_cli_program() -> Path:
 
 
 def aws_cli_options(url: str) -> tuple[str, ...]:
-    """What leads the AWS CLI to an embedded AWS."""
+    """The options that point the AWS CLI at an embedded AWS."""
     return ("--region", "us-east-1", "--endpoint-url", url)
 
 
 def aws_cli_environment() -> dict[str, str]:
-    """What the AWS CLI finds in its environment."""
+    """The environment of the AWS CLI."""
     return {
         "PATH": os.environ["PATH"],
         "AWS_ACCESS_KEY_ID": "testing",

@@ -1,4 +1,4 @@
-"""The files of a report: what stands in them, and that they appear whole or not at all."""
+"""The files of a report: what they contain, and that they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -173,8 +173,8 @@ def test_whatever_the_history_each_version_is_a_row_in_every_file(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, datetime, str | None]]
 ) -> None:
     entries = [
-        entry(number, status, updatedAt=moment) | ({} if message is None else {"message": message})
-        for number, (status, moment, message) in reversed(list(enumerate(history, start=1)))
+        entry(number, status, updatedAt=at) | ({} if message is None else {"message": message})
+        for number, (status, at, message) in reversed(list(enumerate(history, start=1)))
     ]
     made = of(*entries)
     contents = Contents(IMAGE_SETS, SCOPE)

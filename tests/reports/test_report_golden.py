@@ -30,7 +30,7 @@ SUFFIXES = (".html", ".csv", ".jsonl", ".parquet")
 
 
 class TheMoment(datetime):
-    """The clock, which stands still at the moment of the made-up reports."""
+    """The clock, stopped at the time of the made-up reports."""
 
     @classmethod
     def now(cls, tz: Any = None) -> datetime:
@@ -41,7 +41,7 @@ class TheMoment(datetime):
 def standing_clock(monkeypatch: pytest.MonkeyPatch, aws_connection: str) -> Iterator[None]:
     """Nothing settles meanwhile, and a report is made when the histories say."""
     monkeypatch.setattr("airflow_imgver.operators.report.datetime", TheMoment)
-    with changes_after(looks=1_000_000):
+    with changes_after(polls=1_000_000):
         yield
 
 
@@ -63,7 +63,7 @@ def reported(
 
 
 def compared(path: Path, folder: Path) -> str:
-    """The text of a file, without what tells of the machine: folders, and what matplotlib draws."""
+    """The text of a file, without what depends on the machine: folders, and what matplotlib draws."""
     text = path.read_bytes().decode().replace(str(folder), "/reports")
     text = re.sub(r"<svg.*?</svg>", "<svg></svg>", text, flags=re.DOTALL)
     return re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL)
@@ -122,8 +122,8 @@ statuses = sorted(
         if entry.get("ImageSetWorkflowStatus") not in (None, "DELETED")
     }
 )
-moments = st.datetimes(datetime(2024, 1, 1), datetime(2026, 3, 1), timezones=st.just(UTC)).map(
-    lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+times = st.datetimes(datetime(2024, 1, 1), datetime(2026, 3, 1), timezones=st.just(UTC)).map(
+    lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)
 )
 
 
@@ -142,8 +142,8 @@ def a_history(draw: st.DrawFn) -> list[dict[str, Any]]:
             "versionId": str(number),
             "imageSetState": draw(st.sampled_from(["ACTIVE", "LOCKED"])),
             "ImageSetWorkflowStatus": draw(st.sampled_from(statuses)),
-            "createdAt": draw(moments),
-            "updatedAt": draw(moments),
+            "createdAt": draw(times),
+            "updatedAt": draw(times),
         }
         if (message := draw(st.none() | messages)) is not None:
             entry["message"] = message
