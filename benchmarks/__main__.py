@@ -1,8 +1,8 @@
 """
 ``make bench``: measure, print the table, write ``RESULTS.md``.
 
-A missed aim is told, and is no failure; the exit status is 1 only where something broke. Another row is
-another item of what a ``rows()`` of the ``ROOMS`` yields.
+A missed aim is reported and is not a failure; the exit status is 1 only if something broke. To add a row,
+yield another item from a ``rows()`` of the ``BENCHMARKS``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks import imports, listing, report, startup
 from benchmarks.measure import Row
 
-ROOMS: tuple[Callable[[], Iterable[Row]], ...] = (listing.rows, imports.rows, startup.rows)
+BENCHMARKS: tuple[Callable[[], Iterable[Row]], ...] = (listing.rows, imports.rows, startup.rows)
 
 
 def main() -> int:
@@ -26,8 +26,8 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory(prefix="airflow-imgver-bench-") as home:
         _isolate(home)
-        for room in ROOMS:
-            for row in room():
+        for rows_of in BENCHMARKS:
+            for row in rows_of():
                 console.print(
                     f"{row.what}: {row.text(row.figure)} ({row.verdict})", style="dim", soft_wrap=True
                 )

@@ -9,7 +9,7 @@ from statistics import median
 ROUNDS = 15
 
 Timed = Callable[[], float]
-"""Does its work once, and tells the seconds that it took."""
+"""Does its work once, and returns the seconds that it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Row:
     One line of the table.
 
     :param what: what was measured.
-    :param beside_what: what it stands beside.
+    :param beside_what: what it is compared with.
     :param seconds: the median time of what was measured.
-    :param beside: the median time of what it stands beside.
+    :param beside: the median time of what it is compared with.
     :param figure: what is judged: a ratio, or a difference in milliseconds.
     :param spread: the least and the greatest figure of any pair.
     :param aim: the greatest figure that is good enough; None where none was set.
-    :param unit: what stands after a figure: nothing for a ratio, ``ms`` for a difference.
+    :param unit: what follows a figure: nothing for a ratio, ``ms`` for a difference.
     """
 
     what: str
@@ -51,7 +51,7 @@ class Row:
 
 
 def ratio(what: str, measured: Timed, beside_what: str, beside: Timed, *, aim: float | None) -> Row:
-    """Compare as a ratio, 1.00 being as fast as what it stands beside."""
+    """Compare as a ratio, 1.00 being as fast as what it is compared with."""
     return row(what, beside_what, _pairs(measured, beside), lambda ours, theirs: ours / theirs, aim=aim)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks say: tables, verdicts, the machine; and the table of ``RESULTS.md``."""
+"""The output of the benchmarks: tables, verdicts, the machine; and the table of ``RESULTS.md``."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _HEADING = """# Benchmarks
 
 Made by `make bench`, in one run, against a server on the same machine that answers from memory: 5,000
 versions, 100 pages of HealthImaging's and 50 of SageMaker's. Each listing is timed in turns with what it
-stands beside, both clients being built already, and judged by the median of the pairs: 1.00 is as fast. The
-way to XCom is the operator's `execute` and then `json.dumps`. An import is timed in a fresh process: what
-it takes beyond the base class of Airflow's own that it stands on. The times are of one machine; the ratios
+is compared with, both clients being built already, and judged by the median of the pairs: 1.00 is as fast.
+The way to XCom is the operator's `execute` and then `json.dumps`. An import is timed in a fresh process: what
+it takes beyond the base class of Airflow's own that it is built on. The times are of one machine; the ratios
 are the point.
 """
 
@@ -90,13 +90,13 @@ def measured(
     all_figures = []
     for run in runs:
         all_figures.append(measure(run, stub))
-        told = zip(columns, cells(all_figures[-1]), strict=True)
-        print("; ".join(f"{name}: {cell}" for name, cell in told), flush=True)
+        named = zip(columns, cells(all_figures[-1]), strict=True)
+        print("; ".join(f"{name}: {cell}" for name, cell in named), flush=True)
     return all_figures
 
 
 def machine() -> str:
-    """Tell what the figures depend on, and nothing that names the machine."""
+    """Describe what the figures depend on, and nothing that names the machine."""
     versions = ", ".join(f"{name} {version(name)}" for name in _DISTRIBUTIONS)
     return (
         f"{os.cpu_count()} cores, {_memory_in_gib()} GiB of memory, {platform.system()} "

@@ -138,10 +138,10 @@ def cells(figures: Figures) -> list[str]:
 def verdicts(all_figures: Sequence[Figures]) -> list[str]:
     """Say of each aim whether it was met, and where not, by how much it was missed."""
     found = {figures.run: figures for figures in all_figures}
-    told = []
+    lines = []
 
     def judge(what: str, figure: float, aim: float) -> None:
-        told.append(judged(what, figure, aim))
+        lines.append(judged(what, figure, aim))
 
     for run in (DEFAULT_BUDGET, HIGH_BUDGET):
         figures = found[run]
@@ -153,7 +153,7 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
         found[LARGE].rss_mb / found[SMALL].rss_mb,
         MEMORY_AIM,
     )
-    return told
+    return lines
 
 
 def write(all_figures: Sequence[Figures]) -> None:
@@ -172,7 +172,7 @@ def write(all_figures: Sequence[Figures]) -> None:
 
 
 def main() -> int:
-    """Give the exit status; a missed aim is told, and is no failure."""
+    """Return the exit status; a missed aim is reported and is not a failure."""
     with served("benchmarks.reporting_stub") as stub:
         all_figures = measured(stub, RUNS, measure, _COLUMNS, cells)
     write(all_figures)

@@ -1,5 +1,5 @@
 """
-What the stub servers share: a process of its own, and as much of HTTP/1.1 as AWS's clients speak.
+Shared by the stub servers: a process of its own, and the part of HTTP/1.1 that AWS's clients use.
 
 Answers come from memory, so that what is measured is the client.
 """
@@ -27,7 +27,7 @@ class Stub:
         self.url = url
 
     def ask(self, path: str) -> dict[str, Any]:
-        """Ask it what no client of AWS asks: what it has counted, say."""
+        """Ask it what no client of AWS asks, for example for its counts."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=60) as answer:
             return dict(json.load(answer))
 

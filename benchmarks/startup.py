@@ -32,8 +32,8 @@ def seconds(hidden):
     if child:
         os.close(write)
         os.waitpid(child, 0)
-        with os.fdopen(read) as told:
-            return float(told.read())
+        with os.fdopen(read) as answer:
+            return float(answer.read())
     # Airflow asks the one or the other, by the version of Python.
     for metadata in (importlib.metadata, importlib_metadata):
         metadata.distributions = lambda known=metadata.distributions, **criteria: (

@@ -31,7 +31,7 @@ class _Answering(Connection):
     answers: ClassVar[dict[bytes, bytes]]
 
     def answer(self, target: bytes, body: bytes) -> bytes:
-        # SageMaker's page token stands in the body, HealthImaging's in the address.
+        # SageMaker's page token is in the body, HealthImaging's in the address.
         return self.answers.get(body or target, _REFUSAL)
 
 

@@ -65,7 +65,7 @@ def resident_mb() -> float:
 
 
 async def measured(order: dict[str, Any]) -> None:
-    """Start the triggers, and measure when told to."""
+    """Start the triggers, and measure on each line of the standard input."""
     loop = asyncio.get_running_loop()
     make = getattr(waiting_ways, order["way"])(order["service"])
     names = waiting_ways.names(order["service"], order["count"])

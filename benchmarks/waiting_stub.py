@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.served import AWS_JSON, Connection, response, serve
 
-# What has been asked since it was told to begin to count again.
+# The counts since the last reset, and the reset.
 SEEN, RESET = "/seen", "/reset"
 
 _ENTRY = {"versionId": "2", "imageSetState": "LOCKED", "ImageSetWorkflowStatus": "UPDATING"}

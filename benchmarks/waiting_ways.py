@@ -21,7 +21,7 @@ def names(service: str, count: int) -> list[str]:
     return [f"{number:032d}" if service == "healthimaging" else f"image-{number}" for number in range(count)]
 
 
-# What is asked of Airflow's waiter: a name of the API's operation, and where the status of the latest stands.
+# For Airflow's waiter: the client, the API's operation, and the path to the status of the latest version.
 _LISTS = {
     "healthimaging": (
         "medical-imaging",
@@ -97,7 +97,7 @@ def this_package_s(service: str) -> Make:
 
 
 def first_look_at_once() -> None:
-    """Take the pause before the first look off, which Airflow's own triggers do not have."""
+    """Remove the pause before the first poll, which Airflow's own triggers do not have."""
     from airflow_imgver.triggers import wait
     from airflow_imgver.triggers.schedule import Schedule
 

@@ -1,4 +1,4 @@
-"""What every test stands on: a scratch Airflow of its own, and the embedded AWS on a free port."""
+"""Shared by all tests: a scratch Airflow, and the embedded AWS on a free port."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -67,6 +69,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure() -> None:
     """Remove the scratch Airflow."""
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models_read_once() -> Iterator[None]:
+    """Have botocore read each model file once per test module, not once per client.
+
+    Half of a client's cost is this file. Not for longer, because botocore changes S3's model in place.
+    """
+    read = JSONFileLoader.load_file
+    with pytest.MonkeyPatch.context() as patched:
+        files: dict[str, Any] = {}
+
+        def load_file(self: JSONFileLoader, file_path: str) -> Any:
+            if file_path not in files:
+                files[file_path] = read(self, file_path)
+            return files[file_path]
+
+        patched.setattr(JSONFileLoader, "load_file", load_file)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -30,10 +30,10 @@ LEFT_OUT = {
     "tests/cli/test_beside_aws_cli.py": "the AWS CLI brings a boto3 of its own",
     "tests/stack": "needs services that run beside it",
     "tests/test_demo.py": "a whole Airflow, with the versions that `make demo` installs",
-    "tests/test_makefile.py": "make, with a stand-in for Python",
-    "tests/test_matrix.py": "this program, with a stand-in for Python",
+    "tests/test_makefile.py": "make, with a fake Python",
+    "tests/test_matrix.py": "this program, with a fake Python",
 }
-# What older releases warn of in one another is past mending; what this package does is not.
+# Warnings of older releases about one another cannot be fixed here; this package's own can.
 OLDER_WARNINGS = "--override-ini=filterwarnings=default\nerror:::airflow_imgver"
 COLUMNS = ("combination", "airflow", "amazon", "boto3", "passed", "failed", "skipped", "time", "")
 
@@ -46,7 +46,7 @@ class Combination:
 
     @property
     def name(self) -> str:
-        """Such as `3.1-py3.11`."""
+        """For example `3.1-py3.11`."""
         return f"{self.airflow}-py{self.python}"
 
     @property
@@ -186,7 +186,7 @@ def outcomes(
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run what was asked for and tell of it in a table; 0 where what ran, ran well."""
+    """Run what was asked for and print a table of it; return 0 if every run passed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="as 3.1-py3.11 or 3.1-*")
     parser.add_argument("--pythons", nargs="*", default=[], metavar="PATH", help="beside those on the PATH")

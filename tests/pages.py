@@ -32,7 +32,7 @@ def tokens_of(page: Path) -> list[Token]:
 
 
 def blocks(page: Path, *languages: str) -> list[str]:
-    """The code blocks in a language; "" stands for an indented block."""
+    """The code blocks in a language; "" is an indented block."""
     return [
         token.content
         for token in tokens_of(page)
@@ -61,7 +61,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 class NamedTable(NamedTuple):
-    """A table, and the dotted path that stands alone in the paragraph before it, if one does."""
+    """A table, and the dotted path that is the whole paragraph before it, if there is one."""
 
     path: str | None
     rows: list[list[str]]

@@ -1,4 +1,4 @@
-"""What the tests of the provider's rooms share: entries as AWS lists them, a stub AWS, a task's context."""
+"""Shared by the tests: entries as AWS lists them, clients, a stub AWS, a task's context."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-from botocore.loaders import JSONFileLoader
+import boto3
+from botocore.config import Config
 
 DATASTORE = "12345678901234567890123456789012"
 IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
@@ -111,14 +111,14 @@ def load_image(*entries: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def changes_after(looks: int) -> Iterator[None]:
-    """Have what is busy in the embedded AWS of this process become settled after so many looks at it."""
+def changes_after(polls: int) -> Iterator[None]:
+    """Have what is busy in the embedded AWS of this process become settled after so many polls."""
     from moto.moto_api import state_manager
 
     from airflow_imgver.emulator.registration import MANAGED_MODELS
 
     for model in MANAGED_MODELS:
-        state_manager.set_transition(model, {"progression": "manual", "times": looks})
+        state_manager.set_transition(model, {"progression": "manual", "times": polls})
     try:
         yield
     finally:
@@ -142,6 +142,20 @@ def connection_json(endpoint_url: str | None, *, password: str = "testing", **ex
     if endpoint_url is not None:
         settings["endpoint_url"] = endpoint_url
     return json.dumps({"conn_type": "aws", "login": "testing", "password": password, "extra": settings})
+
+
+def client_of(service: str, url: str | None = None, *, region: str = "us-east-1", **config: Any) -> Any:
+    """A boto3 client of the embedded AWS; it sends each request once. Without a URL it works in process."""
+    # botocore puts "runtime-" before the host of a URL, which an embedded AWS does not resolve.
+    options = {"retries": {"total_max_attempts": 1}, "inject_host_prefix": url is None, **config}
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(**options),
+    )
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -168,7 +182,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What the stub answers: a document, or bytes as they stand; or it hangs after so many bytes."""
+    """The stub's answer: a document, or raw bytes; or it hangs after so many bytes."""
 
     document: Any = None
     raw: bytes | None = None
@@ -281,7 +295,7 @@ def _epoch(value: Any) -> float:
 
 
 def aws_cli(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the AWS CLI, as someone would who has no account and no settings, against an embedded AWS."""
+    """Run the AWS CLI, without an account and without settings, against an embedded AWS."""
     return subprocess.run(
         [str(aws_cli_program()), *aws_cli_options(url), *arguments],
         capture_output=True,
@@ -300,12 +314,12 @@ def aws_cli_program() -> Path:
 
 
 def aws_cli_options(url: str) -> tuple[str, ...]:
-    """What leads the AWS CLI to an embedded AWS."""
+    """The options that point the AWS CLI at an embedded AWS."""
     return ("--region", "us-east-1", "--endpoint-url", url)
 
 
 def aws_cli_environment() -> dict[str, str]:
-    """What the AWS CLI finds in its environment."""
+    """The environment of the AWS CLI."""
     return {
         "PATH": os.environ["PATH"],
         "AWS_ACCESS_KEY_ID": "testing",
@@ -316,28 +330,6 @@ def aws_cli_environment() -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.environ["AWS_SHARED_CREDENTIALS_FILE"],
         "NO_PROXY": "127.0.0.1",
     }
-
-
-# --- speed ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", autouse=True)
-def models_read_once() -> Iterator[None]:
-    """Have botocore read each of its model files once, and not once a client: half of what a client costs.
-
-    For one module's tests and no longer, because botocore changes S3's model in place.
-    """
-    read = JSONFileLoader.load_file
-    with pytest.MonkeyPatch.context() as patched:
-        files: dict[str, Any] = {}
-
-        def load_file(self: JSONFileLoader, file_path: str) -> Any:
-            if file_path not in files:
-                files[file_path] = read(self, file_path)
-            return files[file_path]
-
-        patched.setattr(JSONFileLoader, "load_file", load_file)
-        yield
 
 
 # --- logs -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the author of a Dag gives, and what is refused of it."""
+"""The arguments that the author of a Dag gives, and which of them are refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_version_may_be_a_number_digits_or_an_arn(value: Any, number: int | No
         "9" * 5000,
     ],
 )
-def test_what_is_no_version_is_refused_and_said_how_to_mend(value: Any) -> None:
+def test_an_invalid_version_is_refused_and_the_fix_is_named(value: Any) -> None:
     with pytest.raises(InvalidIdentityError, match="version must be a version number"):
         version_number(value)
 

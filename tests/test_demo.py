@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(LIMIT_SECONDS + 30)
 
 
 class NewcomersCheckout:
-    """A copy of the checkout with a home folder beside it; both are looked at after a demo."""
+    """A copy of the checkout with a home folder beside it; tests check both after a demo."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "a checkout"
@@ -36,7 +36,7 @@ class NewcomersCheckout:
         return subprocess.Popen(
             [sys.executable, "-m", "demo.run", *arguments],
             cwd=self.path,
-            # No bytecode, so that what the demo itself leaves in the checkout can be told from Python's.
+            # No bytecode, so that every new file in the checkout is the demo's.
             env=os.environ | {"HOME": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -105,8 +105,8 @@ def test_the_demo_shows_the_gates_waiting_and_the_versions_that_went_to_xcom(
         (copy_gate, "version 5 is COPYING", "version 5 is COPIED"),
         (build_gate, "version 3 is CREATING", "version 3 is CREATED"),
     ):
-        told = "\n".join(gate)
-        assert told.index(busy) < told.index("deferred") < told.index(f"success: {ready}"), output
+        text = "\n".join(gate)
+        assert text.index(busy) < text.index("deferred") < text.index(f"success: {ready}"), output
     tables = output.partition("XCom of example_healthimaging_copy")[2]
     for cell in ("COPY_FAILED", "COPIED", "5", "CREATE_FAILED", "CREATED"):
         assert cell in tables, output
@@ -145,16 +145,16 @@ def test_ctrl_c_while_a_gate_waits_stops_everything(checkout: NewcomersCheckout)
     hung.start()
     try:
         assert process.stdout is not None
-        told = ""
+        text = ""
         for line in process.stdout:
-            told += line
+            text += line
             if "deferred: it waits" in line:
                 process.send_signal(signal.SIGINT)
                 break
-        told += process.stdout.read()
-        assert process.wait() == 130, told
-        assert "Everything it had started is stopped" in told
-        assert "Traceback" not in told
+        text += process.stdout.read()
+        assert process.wait() == 130, text
+        assert "Everything it had started is stopped" in text
+        assert "Traceback" not in text
     finally:
         hung.cancel()
         process.stdout.close()

@@ -32,7 +32,7 @@ from airflow_imgver.operators.base import ListVersionsOperator
 
 STATE = CHECKOUT / "demo" / "state.json"
 
-# Commands of others' that a page may name; of our own and of make's, the targets and options are looked up.
+# Commands of others' that a page may name; of our own and of make's, the targets and options are checked.
 COMMANDS = {"airflow", "aws", "curl", "export", "make", "pip", "python"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -82,8 +82,8 @@ def test_every_command_is_one_that_exists(page: Path) -> None:
 
 def test_every_option_of_the_embedded_aws_is_one_that_it_has() -> None:
     start = ["python", "-m", "airflow_imgver.emulator"]
-    told = [words[3:] for page in PAGES for words in commands(page) if words[:3] == start]
-    assert told
+    arguments = [words[3:] for page in PAGES for words in commands(page) if words[:3] == start]
+    assert arguments
     help_text = subprocess.run(
         [sys.executable, "-m", "airflow_imgver.emulator", "--help"],
         capture_output=True,
@@ -91,16 +91,16 @@ def test_every_option_of_the_embedded_aws_is_one_that_it_has() -> None:
         check=True,
         timeout=60,
     ).stdout
-    for word in chain.from_iterable(told):
+    for word in chain.from_iterable(arguments):
         if word.startswith("-"):
             assert re.search(rf"(?<![\w-]){word}(?![\w-])", help_text), word
 
 
-def test_every_room_of_the_contributing_page_is_there() -> None:
-    for room, _ in table_under(CHECKOUT / "CONTRIBUTING.md", "room", "what it covers"):
+def test_every_folder_of_the_contributing_page_exists() -> None:
+    for cell, _ in table_under(CHECKOUT / "CONTRIBUTING.md", "room", "what it covers"):
         base = CHECKOUT
-        for path in re.findall(r"`([^`]+)`", room):
-            # A list of folders is told from the first one's place.
+        for path in re.findall(r"`([^`]+)`", cell):
+            # A list of folders is relative to the parent of the first.
             found = base / path
             assert found.exists(), path
             base = found.parent

@@ -7,13 +7,14 @@ import inspect
 import json
 import pkgutil
 import re
+from contextlib import closing
 from typing import Any
 
-import boto3
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, conf
 from pages import GATES, REFERENCE, blocks, table_under, tables
+from support import client_of
 
 from airflow_imgver import emulator, exceptions
 from airflow_imgver.exceptions import VersionDeletedError, VersionFailedError
@@ -61,13 +62,14 @@ def test_an_argument_table_of_the_reference_is_the_signature(path: str) -> None:
 
 def test_the_reference_has_every_public_class() -> None:
     text = REFERENCE.read_text()
-    for room in ("hooks", "operators", "sensors", "triggers", "links"):
+    for subpackage in ("hooks", "operators", "sensors", "triggers", "links"):
         for service in ("healthimaging", "sagemaker_image"):
-            module = importlib.import_module(f"airflow_imgver.{room}.{service}")
+            module = importlib.import_module(f"airflow_imgver.{subpackage}.{service}")
             for name, found in vars(module).items():
                 if isinstance(found, type) and found.__module__ == module.__name__:
-                    told = f"airflow_imgver.{room}.{service}.{name}"
-                    assert told in text if room in ("hooks", "links") else told in ARGUMENT_TABLES, told
+                    documented = f"airflow_imgver.{subpackage}.{service}.{name}"
+                    place = text if subpackage in ("hooks", "links") else ARGUMENT_TABLES
+                    assert documented in place, documented
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_list_method_has_the_arguments_of_its_stream(listing: str, stream: str
 
 
 def test_the_reference_has_every_error_and_what_it_is() -> None:
-    told = {
+    documented = {
         name.strip("`"): base.strip("`") for name, base, _ in table_under(REFERENCE, "error", "is a", "when")
     }
     defined = {
@@ -92,10 +94,10 @@ def test_the_reference_has_every_error_and_what_it_is() -> None:
         for name, found in vars(exceptions).items()
         if isinstance(found, type) and found.__module__ == exceptions.__name__
     }
-    assert told == defined
+    assert documented == defined
 
 
-def test_the_embedded_aws_has_the_names_that_the_reference_tells() -> None:
+def test_the_embedded_aws_has_the_names_that_the_reference_lists() -> None:
     (paragraph,) = re.findall(
         r"## The embedded AWS\n\n(.+?) in `airflow_imgver.emulator`", REFERENCE.read_text(), re.DOTALL
     )
@@ -127,7 +129,8 @@ IMAGE_SET_ROWS = {
 
 def test_the_table_of_the_gates_page_is_the_rule() -> None:
     rows = table_under(GATES, "what AWS lists", "`ready` (the default)", "`settled`", "`deleted`")
-    for what, *told in rows[:-1]:  # the last, of what does not exist, is no row of the rule but of a gate's
+    # The last row, of what does not exist, belongs to the gate and not to the rule.
+    for what, *documented in rows[:-1]:
         found = None
         if "DELETE_FAILED" in what:
             found = image_version_status({"Version": 1, "ImageVersionStatus": "DELETE_FAILED"})
@@ -136,7 +139,7 @@ def test_the_table_of_the_gates_page_is_the_rule() -> None:
             found = image_set_status(
                 {"versionId": "1", "imageSetState": state, "ImageSetWorkflowStatus": status}
             )
-        for wait_until, cell in zip(("ready", "settled", "deleted"), told, strict=True):
+        for wait_until, cell in zip(("ready", "settled", "deleted"), documented, strict=True):
             try:
                 verdict = "open" if gate_opens(found, wait_until, of="it") else "wait"  # type: ignore[arg-type]
             except (VersionFailedError, VersionDeletedError) as error:
@@ -145,24 +148,19 @@ def test_the_table_of_the_gates_page_is_the_rule() -> None:
 
 
 def test_the_gates_page_has_every_status_of_aws_in_its_phase() -> None:
-    told = {
+    documented = {
         phase: (set(re.findall(r"`([A-Z_]+)`", sets)), set(re.findall(r"`([A-Z_]+)`", images)))
         for phase, sets, images in table_under(GATES, "", "HealthImaging", "SageMaker AI")
     }
     for status in statuses("medical-imaging", "ImageSetWorkflowStatus"):
         entry = {"versionId": "1", "imageSetState": "ACTIVE", "ImageSetWorkflowStatus": status}
         phase = image_set_status(entry).phase
-        assert (status in told[phase.value][0]) or phase is Phase.READY, status
+        assert (status in documented[phase.value][0]) or phase is Phase.READY, status
     for status in statuses("sagemaker", "ImageVersionStatus"):
         phase = image_version_status({"Version": 1, "ImageVersionStatus": status}).phase
-        assert status in told[phase.value][1], status
+        assert status in documented[phase.value][1], status
 
 
 def statuses(service: str, shape: str) -> list[str]:
-    client = boto3.Session(
-        region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
-    ).client(service)
-    try:
+    with closing(client_of(service)) as client:
         return list(client.meta.service_model.shape_for(shape).enum)
-    finally:
-        client.close()

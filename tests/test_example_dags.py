@@ -43,7 +43,7 @@ def dags(metadata_database: None) -> dict[str, DAG]:
 
 @pytest.fixture
 def aws(aws_connection: str) -> str:
-    """The embedded AWS with what the params name, as in the demo; the second look finds its work done."""
+    """The embedded AWS with what the params name, as in the demo; at the second poll its work is done."""
     load(STATE)
     for model in CHANGES:
         state_manager.set_transition(model, {"progression": "manual", "times": 2})
@@ -72,7 +72,7 @@ def test_every_file_holds_one_dag_of_its_own_name(dags: dict[str, DAG]) -> None:
     assert set(dags) == {file.stem for file in DAGS.glob("*.py")}
 
 
-def test_every_example_tells_in_the_ui_what_it_is_for(dags: dict[str, DAG]) -> None:
+def test_every_example_says_in_the_ui_what_it_is_for(dags: dict[str, DAG]) -> None:
     for dag_id, dag in dags.items():
         assert "###" in str(dag.doc_md), dag_id
         assert "example" in dag.tags, dag_id
@@ -164,7 +164,7 @@ def reported_on(day: pendulum.DateTime, dags: dict[str, DAG], folder: Path) -> R
 
 
 @pytest.mark.usefixtures("aws")
-def test_the_report_example_tells_somebody_of_a_failure_and_where_to_read_on(
+def test_the_report_example_notifies_of_a_failure_and_says_where_to_read_on(
     dags: dict[str, DAG], tmp_path: Path
 ) -> None:
     run = reported_on(pendulum.datetime(2026, 10, 5), dags, tmp_path)

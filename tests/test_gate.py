@@ -43,7 +43,7 @@ def image_gate(**rule: Any) -> Gate:
     return Gate(SageMakerImageHook, {"image_name": IMAGE}, **rule)
 
 
-def test_a_gate_tells_what_it_last_saw() -> None:
+def test_a_gate_reports_the_status_that_it_last_saw() -> None:
     gate, hook = image_set_gate(), HealthImagingHook()
     assert str(gate) == f"{OF}: no version listed yet"
     assert gate.plain() is None
@@ -128,5 +128,5 @@ def test_an_identity_that_is_none_is_refused_when_the_gate_is_made() -> None:
         Gate(SageMakerImageHook, {"image_name": "--"})
 
 
-def test_every_error_of_a_look_is_named() -> None:
+def test_every_error_of_a_poll_is_named() -> None:
     assert {AwsCallError, ResourceMissingError, UnexpectedAnswerError, VersionFailedError} <= set(GATE_ERRORS)

@@ -15,7 +15,7 @@ import airflow_imgver
 
 PACKAGE = Path(airflow_imgver.__file__).parent
 
-# Each room, and what of this package it may import besides its own.
+# Each module or subpackage, and the parts of this package that it may import besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "exceptions": set(),
@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
+def module_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
@@ -55,16 +55,16 @@ def imported(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_what_stands_below_it(path: Path) -> None:
-    room = room_of(path)
-    assert room in MAY_IMPORT, "a new room needs a line here"
+def test_a_module_imports_only_modules_below_it(path: Path) -> None:
+    module = module_of(path)
+    assert module in MAY_IMPORT, "a new module needs a line here"
     ours = {name.split(".")[1] for name in imported(path) if name.startswith("airflow_imgver.")}
-    assert ours - {room} <= MAY_IMPORT[room]
+    assert ours - {module} <= MAY_IMPORT[module]
 
 
-@pytest.mark.parametrize("room", ["versions", "arguments", "exceptions"])
-def test_the_rule_knows_neither_airflow_nor_boto(room: str) -> None:
-    roots = {name.split(".")[0] for name in imported(PACKAGE / f"{room}.py")}
+@pytest.mark.parametrize("module", ["versions", "arguments", "exceptions"])
+def test_the_rule_knows_neither_airflow_nor_boto(module: str) -> None:
+    roots = {name.split(".")[0] for name in imported(PACKAGE / f"{module}.py")}
     assert roots & {"airflow", "boto3", "botocore", "moto", "jmespath", "pendulum"} == set()
 
 

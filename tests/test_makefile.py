@@ -1,4 +1,4 @@
-"""The set-up of `.venv` that `make` does, with a stand-in for Python, so that nothing is downloaded."""
+"""The set-up of `.venv` that `make` does, with a fake Python, so that nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# Tells what it is asked to do; made to a `.venv`, it stands there as that one's Python too.
+# Prints its arguments; when it makes a `.venv`, it is the Python of that environment too.
 STAND_IN = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$*" in
@@ -38,7 +38,7 @@ class Checkout:
         shutil.copytree(CHECKOUT / "constraints", self.path / "constraints")
 
     def python(self, *, version: str = "3.12", ensurepip: bool = True) -> Path:
-        """Make a stand-in for Python."""
+        """Make a fake Python."""
         python = self.path.parent / "python"
         python.write_text(STAND_IN.format(version=version, ensurepip=0 if ensurepip else 1))
         python.chmod(0o755)
@@ -132,7 +132,7 @@ def test_a_python_that_is_not_there_is_named(checkout: Checkout) -> None:
     assert f"{missing} will not do" in output
 
 
-def test_a_python_without_venv_is_told_what_to_install(checkout: Checkout) -> None:
+def test_without_venv_make_says_what_to_install(checkout: Checkout) -> None:
     status, output, asked = checkout.make("demo", checkout.python(ensurepip=False))
 
     assert status != 0
@@ -140,14 +140,14 @@ def test_a_python_without_venv_is_told_what_to_install(checkout: Checkout) -> No
     assert "apt install python3.12-venv" in output
 
 
-def test_the_matrix_is_told_which_combinations_and_pythons_it_may_use(checkout: Checkout) -> None:
+def test_the_matrix_is_given_the_combinations_and_pythons_that_it_may_use(checkout: Checkout) -> None:
     checkout.make("test-matrix", checkout.python(), "ONLY=3.1-* 3.3-py3.13", "PYTHONS=/a /b", "ARGS=-x")
 
     asked = checkout.calls.read_text().splitlines()[-1]
     assert asked == "tests/matrix.py --only 3.1-* 3.3-py3.13 --pythons /a /b -- -x"
 
 
-def test_make_alone_tells_the_targets(checkout: Checkout) -> None:
+def test_make_alone_lists_the_targets(checkout: Checkout) -> None:
     done = subprocess.run(["make"], cwd=checkout.path, capture_output=True, text=True, check=True, timeout=60)
 
     for target in ("demo", "up", "test", "test-matrix", "lint", "bench", "clean"):

@@ -1,4 +1,4 @@
-"""The matrix: which combinations there are, and what is told of them, with a stand-in for Python."""
+"""The matrix: which combinations there are, and what it prints of them, with a fake Python."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_the_table_tells_what_ran_and_what_did_not(
+def test_the_table_shows_what_ran_and_what_did_not(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = machine.main()
-    told = capsys.readouterr().out
+    table = capsys.readouterr().out
 
     assert status == 0
-    assert re.search(r"^3\.1-py3\.99 +3\.1\.0 .*1\.2\.3 +5 +0 +2 +0:0\d +well$", told, re.MULTILINE), told
-    assert re.search(r"^3\.3-py3\.98 .*left out: no Python 3\.98 here$", told, re.MULTILINE), told
-    assert "Not run on Python 3.98" in told
+    assert re.search(r"^3\.1-py3\.99 +3\.1\.0 .*1\.2\.3 +5 +0 +2 +0:0\d +well$", table, re.MULTILINE), table
+    assert re.search(r"^3\.3-py3\.98 .*left out: no Python 3\.98 here$", table, re.MULTILINE), table
+    assert "Not run on Python 3.98" in table
 
 
 def test_a_test_that_fails_fails_the_run(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,9 +104,7 @@ def test_some_can_be_chosen_by_name_or_pattern(machine: Machine, capsys: pytest.
     assert "3.3-py3.98" not in capsys.readouterr().out
 
 
-def test_a_name_that_is_none_tells_those_that_there_are(
-    machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_name_lists_the_known_names(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     assert machine.main("--only", "2.11-py3.99") == 2
     assert "there are 3.1-py3.99, 3.3-py3.98" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""What Airflow is told of this package, and that all of it is there."""
+"""The provider info that Airflow reads, and that everything in it exists."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow_imgver.get_provider_info import get_provider_info
 
 INFO = get_provider_info()
-ROOMS = ("hooks", "operators", "sensors", "triggers")
-MODULES = [(room, module) for room in ROOMS for entry in INFO[room] for module in entry["python-modules"]]
+SUBPACKAGES = ("hooks", "operators", "sensors", "triggers")
+ENTRIES = [(subpackage, entry) for subpackage in SUBPACKAGES for entry in INFO[subpackage]]
+MODULES = [(subpackage, module) for subpackage, entry in ENTRIES for module in entry["python-modules"]]
 
 
 def test_the_info_keeps_to_airflows_own_schema() -> None:
@@ -29,17 +30,17 @@ def test_the_info_keeps_to_airflows_own_schema() -> None:
     assert {key for key in INFO if since.get(key, here) <= here} <= set(schema["properties"])
 
 
-@pytest.mark.parametrize(("room", "module"), MODULES)
-def test_every_module_that_is_named_imports_and_stands_in_its_room(room: str, module: str) -> None:
-    assert import_module(module).__name__.startswith(f"airflow_imgver.{room}.")
+@pytest.mark.parametrize(("subpackage", "module"), MODULES)
+def test_every_module_that_is_named_imports_and_is_in_its_package(subpackage: str, module: str) -> None:
+    assert import_module(module).__name__.startswith(f"airflow_imgver.{subpackage}.")
 
 
 def test_every_module_of_a_service_is_named() -> None:
     package = Path(import_module("airflow_imgver").__file__ or "").parent
     there = {
-        f"airflow_imgver.{room}.{path.stem}"
-        for room in ROOMS
-        for path in (package / room).glob("*.py")
+        f"airflow_imgver.{subpackage}.{path.stem}"
+        for subpackage in SUBPACKAGES
+        for path in (package / subpackage).glob("*.py")
         if path.stem in ("healthimaging", "sagemaker_image")
     }
     assert {module for _, module in MODULES} == there
@@ -53,7 +54,7 @@ def test_every_link_that_is_named_is_one() -> None:
 
 def test_every_module_belongs_to_an_integration_that_is_described() -> None:
     described = {integration["integration-name"] for integration in INFO["integrations"]}
-    assert {entry["integration-name"] for room in ROOMS for entry in INFO[room]} == described
+    assert {entry["integration-name"] for _, entry in ENTRIES} == described
 
 
 def test_the_distribution_leads_airflow_here() -> None:

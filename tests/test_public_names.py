@@ -1,4 +1,4 @@
-"""Names and arguments that users' Dags hold on to: to rename one is a breaking change."""
+"""Names and arguments that users' Dags depend on: renaming one is a breaking change."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from airflow_imgver import exceptions
 
 NAMES = {
     "hooks.healthimaging": ["HealthImagingHook"],
@@ -32,8 +34,10 @@ NAMES = {
     "exceptions": [
         "AwsCallError",
         "InvalidIdentityError",
+        "InvalidOutputError",
         "InvalidQueryError",
         "InvalidTokenError",
+        "ReportNotPublishedError",
         "ResourceMissingError",
         "TriggerFailedError",
         "UnexpectedAnswerError",
@@ -84,6 +88,15 @@ def test_a_public_name_is_where_it_was(module: str, name: str) -> None:
     assert found.__doc__
 
 
+def test_every_error_is_a_public_name() -> None:
+    errors = [
+        name
+        for name, value in vars(exceptions).items()
+        if inspect.isclass(value) and value.__module__ == exceptions.__name__
+    ]
+    assert NAMES["exceptions"] == sorted(errors)
+
+
 @pytest.mark.parametrize("path", SIGNATURES)
 def test_arguments_and_their_defaults_are_what_they_were(path: str) -> None:
     assert signature_of(path) == SIGNATURES[path]
@@ -103,17 +116,17 @@ def test_the_phases_are_the_words_that_they_were() -> None:
 CONNECTION = {"aws_conn_id": None, "region_name": "us-east-1", "verify": False, "botocore_config": {}}
 
 
-@pytest.mark.parametrize("room", ["operators", "sensors", "triggers"])
+@pytest.mark.parametrize("subpackage", ["operators", "sensors", "triggers"])
 @pytest.mark.parametrize(
     ("service", "identity"),
     [("healthimaging", {"datastore_id": "a", "image_set_id": "b"}), ("sagemaker_image", {"image_name": "a"})],
 )
 def test_the_arguments_of_the_connection_are_those_of_airflows_own_aws_classes(
-    room: str, service: str, identity: dict[str, str]
+    subpackage: str, service: str, identity: dict[str, str]
 ) -> None:
-    module = f"{room}.{service}"
+    module = f"{subpackage}.{service}"
     name = NAMES[module][0]
-    task = {} if room == "triggers" else {"task_id": "task"}
+    task = {} if subpackage == "triggers" else {"task_id": "task"}
     made = getattr(import_module(f"airflow_imgver.{module}"), name)(**task, **identity, **CONNECTION)
     assert {argument: getattr(made, argument) for argument in CONNECTION} == CONNECTION
 

@@ -227,7 +227,7 @@ def test_where_numbers_run_down_the_answer_is_that_of_reading_all_and_no_page_to
 def test_in_any_order_the_answer_is_that_of_reading_all_unless_a_first_part_runs_down(
     pages: list[list[int]], version: int | None
 ) -> None:
-    # A head that runs down is taken for the newest; which pages that means is told here in another way.
+    # A head that runs down is taken for the newest; this test finds these pages in another way.
     heads = (pages[:count] for count in range(1, len(pages) + 1))
     read = pages
     for head in heads:
@@ -382,7 +382,7 @@ def test_one_line_leaves_ordinary_words_alone() -> None:
     assert one_line("Серии don't match: é, 画像") == "Серии don't match: é, 画像"
 
 
-def test_a_moment_in_utc_is_read_back_as_it_was() -> None:
+def test_a_time_in_utc_is_read_back_as_it_was() -> None:
     now = datetime.now(UTC)
     assert datetime.fromisoformat(as_plain(now)) == now
 

@@ -62,7 +62,7 @@ def test_a_listing_that_the_hook_cut_off_is_resumed_by_the_aws_cli(
     assert [entry["versionId"] for entry in rest["imageSetPropertiesList"]] == ["3", "2", "1"]
 
 
-def test_the_aws_cli_tells_what_is_wrong_with_an_id(sample_url: str) -> None:
+def test_the_aws_cli_says_what_is_wrong_with_an_id(sample_url: str) -> None:
     done = aws_cli(
         sample_url,
         *("medical-imaging", "list-image-set-versions"),

@@ -65,7 +65,7 @@ def load_file(loader, path):
 botocore.loaders.JSONFileLoader.load_file = load_file
 for service in ("medical-imaging", "sagemaker"):
     botocore.session.Session().create_client(service, region_name="us-east-1")
-# So is finding out which operator calls, for which Airflow's AWS hook looks at the file of every module.
+# So is finding out which operator calls, for which Airflow's AWS hook reads the file of every module.
 inspect.stack()
 print("ready", flush=True)
 for line in sys.stdin:

@@ -31,9 +31,9 @@ def test_every_command_is_on_the_page(command: str) -> None:
 
 
 def test_the_page_names_no_option_that_there_is_not() -> None:
-    told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE))
+    documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE))
 
-    assert told - OPTIONS == {"--profile"}
+    assert documented - OPTIONS == {"--profile"}
 
 
 @pytest.mark.parametrize(

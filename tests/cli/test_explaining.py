@@ -150,7 +150,7 @@ def change(run_of_the_dag: str) -> Iterator[Change]:
 
 @pytest.fixture
 def explained(run: Run, bundles: str) -> Callable[..., Any]:
-    """Explain a task instance of the run, and give what was told."""
+    """Explain a task instance of the run, and return the output."""
 
     def explained(task_id: str, *more: str, **environment: str) -> Any:
         environment.setdefault("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
@@ -199,16 +199,16 @@ def trigger(**more: Any) -> Any:
 def test_a_deferred_gate_is_explained_by_its_trigger(change: Change, explained: Callable[..., Any]) -> None:
     change("copied", "deferred", trigger=trigger(version="2", wait_until="ready"))
 
-    told = explained("copied").json
+    answer = explained("copied").json
 
-    assert told["state"].startswith("deferred, started at ")
-    assert told["waits_for"].startswith(f"version 2 of image set {IMAGE_SET}")
-    assert told["waits_for"].endswith("until ready")
-    assert told["aws_says"][0]["ImageSetWorkflowStatus"] == "COPYING"
-    assert told["verdict"] == "wait"
-    assert "version 2 is COPYING (LOCKED); a gate on ready opens when" in told["why"]
-    assert told["gives_up"] == "2030-01-01T00:00:00+00:00"
-    assert "assumed" not in told
+    assert answer["state"].startswith("deferred, started at ")
+    assert answer["waits_for"].startswith(f"version 2 of image set {IMAGE_SET}")
+    assert answer["waits_for"].endswith("until ready")
+    assert answer["aws_says"][0]["ImageSetWorkflowStatus"] == "COPYING"
+    assert answer["verdict"] == "wait"
+    assert "version 2 is COPYING (LOCKED); a gate on ready opens when" in answer["why"]
+    assert answer["gives_up"] == "2030-01-01T00:00:00+00:00"
+    assert "assumed" not in answer
 
 
 @pytest.mark.usefixtures("busy")
@@ -228,7 +228,7 @@ def test_a_triggerer_that_is_not_heard_of_any_more_is_named(
     assert "the one on triggerer-3 was last heard of at" in explained("copied").json["next_look"]
 
 
-def test_a_triggerer_that_is_alive_looks_at_the_interval(
+def test_a_triggerer_that_is_alive_polls_at_the_interval(
     busy: None, change: Change, explained: Callable[..., Any]
 ) -> None:
     _take_up(change, heard=datetime.now(UTC))
@@ -252,19 +252,19 @@ def _take_up(change: Change, heard: datetime) -> None:
         session.scalars(select(Trigger)).one().triggerer_id = job.id
 
 
-def test_a_gate_that_would_fail_is_told_with_awss_reason(
+def test_a_gate_that_would_fail_is_shown_with_awss_reason(
     emulator_url: str, change: Change, explained: Callable[..., Any]
 ) -> None:
     load_image_set(image_set_entry(2, "COPY_FAILED", message=MISMATCH))
     change("copied", "deferred", trigger=trigger())
 
-    told = explained("copied").json
+    answer = explained("copied").json
 
-    assert told["verdict"] == "fail"
-    assert MISMATCH in told["why"]
+    assert answer["verdict"] == "fail"
+    assert MISMATCH in answer["why"]
 
 
-def test_a_gate_that_would_open_is_told(
+def test_a_gate_that_would_open_is_shown(
     emulator_url: str, change: Change, explained: Callable[..., Any]
 ) -> None:
     load_image_set(image_set_entry(2))
@@ -278,23 +278,23 @@ def test_a_connection_that_aws_does_not_answer_is_what_the_gate_sees(
 ) -> None:
     change("copied", "deferred", trigger=trigger())
 
-    told = explained("copied", "--endpoint-url", "http://127.0.0.1:9").json
+    answer = explained("copied", "--endpoint-url", "http://127.0.0.1:9").json
 
-    assert told["verdict"] == "wait"
-    assert "EndpointConnectionError" in told["why"]
-    assert "This may pass" in told["why"]
+    assert answer["verdict"] == "wait"
+    assert "EndpointConnectionError" in answer["why"]
+    assert "This may pass" in answer["why"]
 
 
 @pytest.mark.usefixtures("busy")
 def test_a_gate_on_several_shows_each(change: Change, explained: Callable[..., Any]) -> None:
     change("copied", "deferred", trigger=trigger(image_set_id=[IMAGE_SET, OTHER_SET]))
 
-    told = explained("copied").json
+    answer = explained("copied").json
 
-    assert told["waits_for"].startswith("the latest version of image set")
-    assert " and 1 more" in told["waits_for"]
-    assert told["aws_says"][0]["versionId"] == "2"
-    assert "does not exist" in told["aws_says"][1]
+    assert answer["waits_for"].startswith("the latest version of image set")
+    assert " and 1 more" in answer["waits_for"]
+    assert answer["aws_says"][0]["versionId"] == "2"
+    assert "does not exist" in answer["aws_says"][1]
 
 
 def test_a_task_that_waits_for_something_else_is_no_gate(
@@ -330,7 +330,7 @@ def test_a_gate_that_pokes_is_explained_by_its_rendered_fields_and_the_dags_file
 
 
 @pytest.mark.usefixtures("busy")
-def test_a_rescheduled_gate_tells_when_it_looks_next(change: Change, explained: Callable[..., Any]) -> None:
+def test_a_rescheduled_gate_shows_when_it_polls_next(change: Change, explained: Callable[..., Any]) -> None:
     at = datetime(2030, 1, 1, 3, tzinfo=UTC)
     change("copied", "up_for_reschedule", rendered=rendered(), looks_again_at=at)
 
@@ -344,10 +344,10 @@ def test_a_mapped_gate_is_explained_by_its_index(
     change("all_copied", "running", map_index=0, rendered=rendered())
     change("all_copied", "running", map_index=1, rendered=rendered(OTHER_SET))
 
-    told = explained("all_copied", "--map-index", "1").json
+    answer = explained("all_copied", "--map-index", "1").json
 
-    assert OTHER_SET in told["waits_for"]
-    assert told["waits_for"].endswith("until settled")
+    assert OTHER_SET in answer["waits_for"]
+    assert answer["waits_for"].endswith("until settled")
     assert "--map-index must say which, 0 to 1" in run("explain", "clinic", "all_copied", "night").err
 
 
@@ -366,10 +366,10 @@ def test_without_the_dags_file_the_defaults_are_taken_and_said_to_be(
         ]
     )
 
-    told = explained("copied", AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=elsewhere).json
+    answer = explained("copied", AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=elsewhere).json
 
-    assert told["waits_for"].endswith("until ready")
-    assert "taken at their defaults" in told["assumed"]
+    assert answer["waits_for"].endswith("until ready")
+    assert "taken at their defaults" in answer["assumed"]
 
 
 def test_a_sagemaker_gate_is_explained_too(
@@ -381,11 +381,11 @@ def test_a_sagemaker_gate_is_explained_too(
     fields = {"image_name": IMAGE, "version": None, "aws_conn_id": "aws_default"}
     change("built", "success", rendered={**fields, "region_name": None, "verify": None})
 
-    told = explained("built").json
+    answer = explained("built").json
 
-    assert told["verdict"] == "open"
-    assert told["aws_says"][0]["Version"] == 3
-    assert told["next_look"] == "never: the task has ended (success)"
+    assert answer["verdict"] == "open"
+    assert answer["aws_says"][0]["Version"] == 3
+    assert answer["next_look"] == "never: the task has ended (success)"
 
 
 @pytest.mark.usefixtures("busy")
@@ -405,7 +405,7 @@ def test_a_person_reads_labelled_lines(change: Change, run: Run, bundles: str) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("clinic", "copied", "never"), "has no run 'never'"),
         (("clinic", "nothing", "night"), "has no task 'nothing'"),
@@ -415,10 +415,10 @@ def test_a_person_reads_labelled_lines(change: Change, run: Run, bundles: str) -
     ],
 )
 def test_what_cannot_be_explained_is_one_line_and_status_1(
-    run: Run, run_of_the_dag: str, bundles: str, arguments: tuple[str, ...], told: str
+    run: Run, run_of_the_dag: str, bundles: str, arguments: tuple[str, ...], message: str
 ) -> None:
     done = run("explain", *arguments, AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=bundles)
 
     assert (done.status, done.out) == (1, "")
-    assert told in done.err
+    assert message in done.err
     assert "Traceback" not in done.err

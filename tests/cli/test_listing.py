@@ -144,7 +144,7 @@ def test_an_empty_listing_is_no_data_for_a_person_and_an_empty_list_for_a_progra
 
 
 @pytest.mark.usefixtures("images")
-def test_the_table_tells_a_truncated_listings_token_on_stderr(run: Run) -> None:
+def test_the_table_prints_a_truncated_listings_token_on_stderr(run: Run) -> None:
     token = run(*IMAGES, "--max-items", "2", "-o", "json").json["NextToken"]
 
     assert f"--starting-token {token}" in run(*IMAGES, "--max-items", "2").err
@@ -166,7 +166,7 @@ def test_filters_and_sort_reach_aws(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("history")
-def test_an_option_overrides_the_json_it_stands_beside(run: Run, tmp_path: Path) -> None:
+def test_an_option_overrides_the_json_beside_it(run: Run, tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text(json.dumps({"datastoreId": DATASTORE, "imageSetId": "0" * 32}))
 
@@ -181,7 +181,7 @@ def test_an_option_overrides_the_json_it_stands_beside(run: Run, tmp_path: Path)
 @pytest.mark.usefixtures("images")
 def test_a_skeleton_that_is_filled_in_is_a_request(run: Run) -> None:
     skeleton = json.loads(run("list-image-versions", "--generate-cli-skeleton").out)
-    # botocore fills a choice, such as the order, with any of its values.
+    # botocore fills a choice, for example the order, with any of its values.
     filled = {**skeleton, "ImageName": IMAGE, "MaxResults": 2, "SortBy": "VERSION", "SortOrder": "DESCENDING"}
     for name in [name for name in filled if "Time" in name or name == "NextToken"]:
         del filled[name]
@@ -199,7 +199,7 @@ def test_a_skeleton_asks_aws_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["list-image-versions"], "--image-name must be given"),
         (["list-image-set-versions", "--image-set-id", IMAGE_SET], "--datastore-id must be given"),
@@ -221,13 +221,13 @@ def test_a_skeleton_asks_aws_nothing(run: Run) -> None:
         ([], "required: COMMAND"),
     ],
 )
-def test_a_mistake_is_told_without_asking_aws(run: Run, arguments: list[str], told: str) -> None:
+def test_a_mistake_is_reported_without_asking_aws(run: Run, arguments: list[str], message: str) -> None:
     before = list_calls()
 
     done = run(*arguments)
 
     assert (done.status, done.out) == (2, "")
-    assert told in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
     assert list_calls() == before
 
@@ -278,7 +278,7 @@ def test_another_connection_can_be_named(run: Run, emulator_url: str) -> None:
 @pytest.mark.skipif(
     airflow.__version__ == "3.1.0", reason="Airflow 3.1.0 itself breaks where a connection is not there"
 )
-def test_a_connection_that_is_not_there_is_told(run: Run) -> None:
+def test_a_missing_connection_is_reported(run: Run) -> None:
     done = run(*IMAGES, "--aws-conn-id", "nowhere")
 
     assert (done.status, done.out) == (1, "")

@@ -49,7 +49,7 @@ def test_python_has_the_commands(run_cold: Run) -> None:
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_each_command_tells_of_its_options(run: Run, command: str) -> None:
+def test_each_command_describes_its_options(run: Run, command: str) -> None:
     done = run(command, "--help")
 
     assert done.status == 0
@@ -120,9 +120,9 @@ def test_a_connection_of_the_metadata_database_is_found(run: Run, emulator_url: 
     from airflow.utils.session import create_session
 
     load_image_set(image_set_entry(1))
-    told = connection_json(emulator_url)
+    connection = connection_json(emulator_url)
     with create_session() as session:
-        session.add(Connection.from_json(told, conn_id="aws_stored"))
+        session.add(Connection.from_json(connection, conn_id="aws_stored"))
     try:
         done = run(*LISTING, "--aws-conn-id", "aws_stored", "--output", "json")
     finally:

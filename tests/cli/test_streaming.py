@@ -89,7 +89,7 @@ finally:
 
 
 @pytest.mark.skipif(
-    not os.path.exists("/proc/self/status"), reason="only Linux tells a process's peak memory"
+    not os.path.exists("/proc/self/status"), reason="only Linux reports a process's peak memory"
 )
 def test_the_memory_of_a_text_listing_does_not_grow_with_it(answer: Callable[[Asked], Answer]) -> None:
     def peak(*options: str) -> int:

@@ -1,4 +1,4 @@
-"""`wait-image-set-version` and `wait-image-version`: exit statuses, and what is told meanwhile."""
+"""`wait-image-set-version` and `wait-image-version`: exit statuses, and what is printed meanwhile."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_deleted_version_is_status_1(run: Run, emulator_url: str) -> None:
     assert "DELETED" in done.err
 
 
-def test_an_image_that_aws_does_not_know_is_status_1_after_as_many_looks(run: Run, emulator_url: str) -> None:
+def test_an_image_that_aws_does_not_know_is_status_1_after_as_many_polls(run: Run, emulator_url: str) -> None:
     done = run(*WAIT_IMAGE, "nowhere", "--not-found-retries", "2", "--interval", "0.05")
 
     assert done.status == 1
@@ -106,7 +106,7 @@ def test_a_version_that_stays_busy_is_status_124_and_what_was_seen_last(run: Run
 
 
 @pytest.mark.usefixtures("busy")
-def test_a_timeout_of_0_looks_once(run: Run) -> None:
+def test_a_timeout_of_0_polls_once(run: Run) -> None:
     assert run(*WAIT_SET, IMAGE_SET, "--timeout", "0").status == 124
     assert list_calls() == 1
 
@@ -120,7 +120,7 @@ def test_the_source_of_a_copy_that_may_be_read_is_ready_where_that_is_enough(run
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((*WAIT_SET, "SHORT"), "image_set_id must be 32 digits"),
         ((*WAIT_SET, IMAGE_SET, "--version", "latest"), "version must be a version number"),
@@ -133,12 +133,12 @@ def test_the_source_of_a_copy_that_may_be_read_is_ready_where_that_is_enough(run
     ],
 )
 def test_a_mistake_is_status_2_and_asks_aws_nothing(
-    run: Run, emulator_url: str, arguments: tuple[str, ...], told: str
+    run: Run, emulator_url: str, arguments: tuple[str, ...], message: str
 ) -> None:
     done = run(*arguments)
 
     assert (done.status, done.out) == (2, "")
-    assert told in done.err
+    assert message in done.err
     assert list_calls() == 0
 
 
@@ -176,10 +176,10 @@ def _of(name: str, entry: dict[str, object]) -> dict[str, object]:
     }
 
 
-# --- what is told meanwhile ---
+# --- what is printed meanwhile ---
 
 
-def test_lines_are_told_when_something_changes_and_an_error_may_pass(run: Run) -> None:
+def test_lines_are_printed_when_something_changes_and_an_error_may_pass(run: Run) -> None:
     answers = iter(
         [
             Answer({"imageSetPropertiesList": [image_set_entry(2, "COPYING", "LOCKED")]}),
@@ -197,11 +197,11 @@ def test_lines_are_told_when_something_changes_and_an_error_may_pass(run: Run) -
         done = run(*WAIT_SET, IMAGE_SET, "--interval", "0.05", AIRFLOW_CONN_AWS_DEFAULT=connection)
 
     assert done.status == 0
-    told = done.err.splitlines()
-    assert len(told) == 2, done.err
-    assert "Waiting until ready" in told[0]
-    assert "COPYING" in told[0]
-    assert "This may pass" in told[1]
+    printed = done.err.splitlines()
+    assert len(printed) == 2, done.err
+    assert "Waiting until ready" in printed[0]
+    assert "COPYING" in printed[0]
+    assert "This may pass" in printed[1]
 
 
 @pytest.fixture
@@ -285,8 +285,8 @@ def test_a_log_gets_plain_lines_even_where_colors_are_forced(run: Run) -> None:
 
 @pytest.mark.usefixtures("busy")
 def test_ctrl_c_is_status_130_without_a_traceback(environment: dict[str, str], tmp_path: Path) -> None:
-    told = tmp_path / "stderr"
-    with told.open("w") as stderr:
+    printed = tmp_path / "stderr"
+    with printed.open("w") as stderr:
         process = subprocess.Popen(
             [*PROGRAM, *WAIT_SET, IMAGE_SET],
             stdout=subprocess.DEVNULL,
@@ -294,12 +294,12 @@ def test_ctrl_c_is_status_130_without_a_traceback(environment: dict[str, str], t
             env=os.environ | {"PYTHONPATH": str(CHECKOUT)} | environment,
         )
         try:
-            wait_for(lambda: "Waiting" in told.read_text(), seconds=60)
+            wait_for(lambda: "Waiting" in printed.read_text(), seconds=60)
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 130
         finally:
             process.kill()
             process.wait()
 
-    assert told.read_text().endswith("Interrupted.\n")
-    assert "Traceback" not in told.read_text()
+    assert printed.read_text().endswith("Interrupted.\n")
+    assert "Traceback" not in printed.read_text()

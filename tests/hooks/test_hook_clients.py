@@ -100,7 +100,7 @@ ELSEWHERE = "http://127.0.0.1:5000"
 
 
 def prefixed(**hook: Any) -> bool:
-    """Tell whether the client puts `runtime-` before its host; botocore's default stands as None."""
+    """Return whether the client puts `runtime-` before its host; None is botocore's default."""
     return HealthImagingHook(**hook).conn.meta.config.inject_host_prefix is not False
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to AWS: named, sorted into passing and permanent, and told without a secret."""
+"""Errors of AWS calls: named, transient or permanent, and logged without a secret."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def loaded(aws_connection: str) -> str:
 
 @pytest.fixture
 def failure_of(loaded: str) -> Callable[..., AwsCallError]:
-    """The error that a look meets where the embedded AWS fails as ordered, tried once."""
+    """The error that a poll raises when the embedded AWS injects a fault; without retries."""
 
-    def look(hook_class: type[ImageVersionHook], **fault: Any) -> AwsCallError:
+    def poll(hook_class: type[ImageVersionHook], **fault: Any) -> AwsCallError:
         inject_fault(hook_class.service, hook_class.operation, times=None, **fault)
         hook = hook_class(config={"retries": {"total_max_attempts": 1}})
         with pytest.raises(AwsCallError) as caught:
             hook.observe(IDENTITIES[hook_class])
         return caught.value
 
-    return look
+    return poll
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_every_error_that_the_model_gives_the_list_call_of_healthimaging_is_sort
 
 @BOTH
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "RequestExpired"])
-def test_expired_credentials_are_told_apart_and_not_called_passing(
+def test_expired_credentials_are_marked_and_not_transient(
     failure_of: Callable[..., AwsCallError], hook_class: type[ImageVersionHook], code: str
 ) -> None:
     error = failure_of(hook_class, error={"code": code, "message": "The security token is expired"})
@@ -185,7 +185,7 @@ def test_an_endpoint_where_nobody_listens_is_passing_trouble(
 
 
 @BOTH
-def test_missing_credentials_are_permanent_and_the_mend_is_named(
+def test_missing_credentials_are_permanent_and_the_fix_is_named(
     emulator_url: str, monkeypatch: pytest.MonkeyPatch, hook_class: type[ImageVersionHook]
 ) -> None:
     monkeypatch.setenv(
@@ -197,7 +197,7 @@ def test_missing_credentials_are_permanent_and_the_mend_is_named(
 
 
 @BOTH
-def test_a_missing_region_is_permanent_and_the_mend_is_named(
+def test_a_missing_region_is_permanent_and_the_fix_is_named(
     monkeypatch: pytest.MonkeyPatch, hook_class: type[ImageVersionHook]
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://testing:testing@")
@@ -268,13 +268,13 @@ def test_no_credential_is_in_an_error_its_causes_its_traceback_or_the_log(
     inject_fault(hook_class.service, hook_class.operation, times=None, **TROUBLE[trouble])
     with logged() as log, pytest.raises(AwsCallError) as caught:
         hook_class(config={"retries": {"total_max_attempts": 1}}).observe(IDENTITIES[hook_class])
-    told = "".join(traceback.format_exception(caught.value)) + log.getvalue() + str(vars(caught.value))
+    text = "".join(traceback.format_exception(caught.value)) + log.getvalue() + str(vars(caught.value))
     error: BaseException | None = caught.value
     while error is not None:
-        told += repr(error)
+        text += repr(error)
         error = error.__cause__
-    assert ABOUT[hook_class] in told
-    assert SECRET not in told
+    assert ABOUT[hook_class] in text
+    assert SECRET not in text
 
 
 @BOTH

@@ -56,7 +56,7 @@ def found(**more: Any) -> list[str]:
 
 @pytest.fixture
 def dicom_values(aws_connection: str) -> list[str]:
-    """What SearchImageSets tells of the patient and the study, besides the image set's id."""
+    """The patient and study fields that SearchImageSets returns besides the image set's id."""
     load_image_sets(NOON)
     conn = HealthImagingHook().conn
     patient = {"SchemaVersion": 1.1, "Patient": {"DICOM": {"PatientName": "MISTER^CT", "PatientID": "CT-7"}}}

@@ -1,4 +1,4 @@
-"""Listing: paging, cutting, resuming, tokens, filters, and how many requests a look costs."""
+"""Listing: paging, cutting, resuming, tokens, filters, and how many requests a poll costs."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ def test_filters_and_sorts_are_awss(
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "given",
     [
         datetime(2024, 5, 6, 7, 8, 9),  # naive on purpose
         datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
@@ -341,14 +341,14 @@ def test_filters_and_sorts_are_awss(
     ],
 )
 def test_a_time_without_an_offset_is_utc_whatever_the_machines_zone(
-    monkeypatch: pytest.MonkeyPatch, moment: Any
+    monkeypatch: pytest.MonkeyPatch, given: Any
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
         with stub_aws(in_pages([[]], "sagemaker")) as stub:
             monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json(stub.url))
-            SageMakerImageHook().list_image_versions(IMAGE, creation_time_after=moment)
+            SageMakerImageHook().list_image_versions(IMAGE, creation_time_after=given)
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()
@@ -364,11 +364,11 @@ def test_a_time_that_is_none_is_refused_before_any_request(three_versions: Any, 
     assert list_calls() == 0
 
 
-# --- a look ---------------------------------------------------------------------------------------------
+# --- a poll ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [None, 475])
-def test_a_look_at_an_image_set_of_500_versions_is_one_request(
+def test_a_poll_of_an_image_set_with_500_versions_is_one_request(
     aws_connection: str, version: int | None
 ) -> None:
     load_image_set(*(image_set_entry(number) for number in range(1, 501)))
@@ -378,20 +378,22 @@ def test_a_look_at_an_image_set_of_500_versions_is_one_request(
 
 
 @pytest.mark.parametrize("version", [None, 425])
-def test_a_look_at_an_image_of_500_versions_is_one_request(aws_connection: str, version: int | None) -> None:
+def test_a_poll_of_an_image_with_500_versions_is_one_request(
+    aws_connection: str, version: int | None
+) -> None:
     load_image(*(image_version_entry(number) for number in range(1, 501)))
     found = SageMakerImageHook().observe({"image_name": IMAGE}, version)
     assert found
     assert (found.number, list_calls()) == (version or 500, 1)
 
 
-def test_a_look_for_a_version_that_is_not_there_yet_is_one_request(aws_connection: str) -> None:
+def test_a_poll_for_a_version_that_is_not_listed_yet_is_one_request(aws_connection: str) -> None:
     load_image_set(*(image_set_entry(number) for number in range(1, 201)))
     assert HealthImagingHook().observe(IDENTITY, 201) is None
     assert list_calls() == 1
 
 
-def test_a_look_at_the_latest_image_version_asks_for_one_newest_first(
+def test_a_poll_of_the_latest_image_version_asks_for_one_newest_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with stub_aws(in_pages([[image_version_entry(7)]], "sagemaker")) as stub:
@@ -431,12 +433,12 @@ def test_one_version_is_had_by_its_number_and_the_latest_without_one(aws_connect
     assert hook.get_image_version(IMAGE, 11) is None
 
 
-def test_a_status_that_nobody_knows_is_told_once_a_process(aws_connection: str) -> None:
+def test_an_unknown_status_is_logged_once_per_process(aws_connection: str) -> None:
     load_image_set(image_set_entry(4, "BEWITCHED_FOR_ONE_TEST"))
     with logged() as log:
         for hook in (HealthImagingHook(), HealthImagingHook()):
             for _ in range(2):
                 hook.observe(IDENTITY)
-    (told,) = log.about("BEWITCHED_FOR_ONE_TEST")
-    assert "warning" in told
-    assert "taken for ready" in told
+    (line,) = log.about("BEWITCHED_FOR_ONE_TEST")
+    assert "warning" in line
+    assert "taken for ready" in line

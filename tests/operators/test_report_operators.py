@@ -265,7 +265,7 @@ def test_the_summary_stays_small_whatever_the_size_of_the_store(report: Path) ->
     assert len(json.dumps(summed_up)) < 12_000
 
 
-def test_what_search_tells_of_patients_appears_nowhere(tmp_path: Path) -> None:
+def test_patient_data_of_the_search_appears_nowhere(tmp_path: Path) -> None:
     conn = HealthImagingHook().conn
     patient = {"SchemaVersion": 1.1, "Patient": {"DICOM": {"PatientName": "MISTER^CT", "PatientID": "CT-7"}}}
     conn.update_image_set_metadata(
@@ -275,8 +275,8 @@ def test_what_search_tells_of_patients_appears_nowhere(tmp_path: Path) -> None:
         updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": json.dumps(patient).encode()}},
     )
     found = conn.search_image_sets(datastoreId=DATASTORE)["imageSetsMetadataSummaries"]
-    told = {str(value) for summary in found for value in summary["DICOMTags"].values()}
-    assert {"MISTER^CT", "CT-7"} <= told
+    values = {str(value) for summary in found for value in summary["DICOMTags"].values()}
+    assert {"MISTER^CT", "CT-7"} <= values
     ti = TaskInstance()
     with logged() as printed:
         outputs = [str(tmp_path / f"report.{suffix}") for suffix in ("csv", "jsonl", "html", "parquet")]
@@ -284,7 +284,7 @@ def test_what_search_tells_of_patients_appears_nowhere(tmp_path: Path) -> None:
     written = b"".join(Path(path).read_bytes() for path in summed_up["paths"])
     assert set_id("a").encode() in written
     for where in (printed.getvalue(), json.dumps(summed_up), str(ti.xcoms), written.decode("latin-1")):
-        assert not [value for value in told if value in where]
+        assert not [value for value in values if value in where]
 
 
 # --- what cannot be read --------------------------------------------------------------------------------
@@ -312,7 +312,9 @@ def test_one_that_is_denied_is_counted_and_named_and_the_others_are_reported(rep
     assert len(printed.about("AccessDeniedException: not yours")) == 1
 
 
-def test_one_that_is_gone_between_search_and_list_is_told_with_awss_reason(report: Path) -> None:
+def test_an_image_set_that_is_deleted_between_search_and_list_is_reported_with_awss_reason(
+    report: Path,
+) -> None:
     gone = "9" * 32
     summed_up = ran(image_set_report(report, image_set_ids=[set_id("a"), gone]))
     (first,) = summed_up["unreadable_first"]
@@ -357,7 +359,7 @@ def test_where_the_search_is_refused_the_task_fails_with_its_reason_and_writes_n
     assert not report.exists()
 
 
-def test_a_task_that_is_told_to_stop_ends_soon_and_writes_nothing(
+def test_a_task_that_is_stopped_ends_soon_and_writes_nothing(
     report: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inject_fault("medical-imaging", "ListImageSetVersions", kind="http-500", times=None)

@@ -172,7 +172,7 @@ class Clock:
 
 
 def progressed(seconds: float, done: int, total: int | None, unreadable: int = 0) -> list[str]:
-    """What is logged of so many, counted evenly over the time, a look a second."""
+    """What is logged of so many, counted evenly over the time, one check per second."""
     with logged() as printed:
         clock = Clock()
         progress = Progress(HealthImagingHook().log, "image sets", clock)
@@ -184,11 +184,11 @@ def progressed(seconds: float, done: int, total: int | None, unreadable: int = 0
     return printed.about("Listed")
 
 
-def test_nothing_is_told_of_a_short_run() -> None:
+def test_nothing_is_logged_of_a_short_run() -> None:
     assert progressed(29, 500, 1000) == []
 
 
-def test_every_half_minute_a_line_tells_how_many_of_how_many_how_fast_and_what_is_left() -> None:
+def test_every_half_minute_a_line_says_how_many_of_how_many_how_fast_and_what_is_left() -> None:
     first, second = progressed(65, 1300, 10_000)
     assert "Listed 600 of 10,000 image sets in 30 s, 20.0 a second; about 7 min 50 s left" in first
     assert "Listed 1,200 of 10,000 image sets in 1 min 0 s, 20.0 a second; about 7 min 20 s left" in second
@@ -416,7 +416,7 @@ def test_threads_end_where_the_caller_stops_drawing(monkeypatch: pytest.MonkeyPa
     assert len(stub.asked) < 2000
 
 
-def test_progress_is_told_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_logged_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
 
     def hangs(asked: Asked) -> Answer:

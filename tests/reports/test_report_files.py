@@ -1,4 +1,4 @@
-"""The files of a report: what stands in them, and that they appear whole or not at all."""
+"""The files of a report: what they contain, and that they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import signal
 import string
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import client_of
 
 from airflow_imgver.emulator import serve
 from airflow_imgver.exceptions import InvalidOutputError, ReportNotPublishedError
@@ -172,8 +173,8 @@ def test_whatever_the_history_each_version_is_a_row_in_every_file(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, datetime, str | None]]
 ) -> None:
     entries = [
-        entry(number, status, updatedAt=moment) | ({} if message is None else {"message": message})
-        for number, (status, moment, message) in reversed(list(enumerate(history, start=1)))
+        entry(number, status, updatedAt=at) | ({} if message is None else {"message": message})
+        for number, (status, at, message) in reversed(list(enumerate(history, start=1)))
     ]
     made = of(*entries)
     contents = Contents(IMAGE_SETS, SCOPE)
@@ -377,22 +378,15 @@ def test_a_report_goes_to_s3_with_the_connection_of_the_task(monkeypatch: pytest
         extra = {"region_name": "us-east-1", "endpoint_url": url}
         connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
         monkeypatch.setenv("AIRFLOW_CONN_REPORTS", json.dumps(connection))
-        client = boto3.client(
-            "s3",
-            region_name="us-east-1",
-            endpoint_url=url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-        client.create_bucket(Bucket="reports")
         outputs = outputs_of(["s3://reports/daily/report.jsonl", "s3://reports@reports/r.csv"], "reports")
-        with Files(outputs, IMAGE_SETS) as files:
-            files.add(of(entry(1)))
-            assert "Contents" not in client.list_objects_v2(Bucket="reports")
-            paths = files.publish(Contents(IMAGE_SETS, SCOPE))
-        stored = client.get_object(Bucket="reports", Key="daily/report.jsonl")["Body"].read()
-        keys = [each["Key"] for each in client.list_objects_v2(Bucket="reports")["Contents"]]
-        client.close()
+        with closing(client_of("s3", url)) as client:
+            client.create_bucket(Bucket="reports")
+            with Files(outputs, IMAGE_SETS) as files:
+                files.add(of(entry(1)))
+                assert "Contents" not in client.list_objects_v2(Bucket="reports")
+                paths = files.publish(Contents(IMAGE_SETS, SCOPE))
+            stored = client.get_object(Bucket="reports", Key="daily/report.jsonl")["Body"].read()
+            keys = [each["Key"] for each in client.list_objects_v2(Bucket="reports")["Contents"]]
 
     assert json.loads(stored)["versionId"] == 1
     assert keys == ["daily/report.jsonl", "r.csv"]

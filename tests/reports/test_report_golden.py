@@ -6,20 +6,19 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet
 import pytest
-from botocore.config import Config
 from histories import DATASTORE, MADE_AT, MIDNIGHT, every_status, image_set
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from page_taken_apart import Page
-from support import changes_after, context_of
+from support import changes_after, client_of, context_of
 
 from airflow_imgver.emulator.state import load
 from airflow_imgver.operators.healthimaging import HealthImagingVersionReportOperator
@@ -31,7 +30,7 @@ SUFFIXES = (".html", ".csv", ".jsonl", ".parquet")
 
 
 class TheMoment(datetime):
-    """The clock, which stands still at the moment of the made-up reports."""
+    """The clock, stopped at the time of the made-up reports."""
 
     @classmethod
     def now(cls, tz: Any = None) -> datetime:
@@ -42,7 +41,7 @@ class TheMoment(datetime):
 def standing_clock(monkeypatch: pytest.MonkeyPatch, aws_connection: str) -> Iterator[None]:
     """Nothing settles meanwhile, and a report is made when the histories say."""
     monkeypatch.setattr("airflow_imgver.operators.report.datetime", TheMoment)
-    with changes_after(looks=1_000_000):
+    with changes_after(polls=1_000_000):
         yield
 
 
@@ -64,7 +63,7 @@ def reported(
 
 
 def compared(path: Path, folder: Path) -> str:
-    """The text of a file, without what tells of the machine: folders, and what matplotlib draws."""
+    """The text of a file, without what depends on the machine: folders, and what matplotlib draws."""
     text = path.read_bytes().decode().replace(str(folder), "/reports")
     text = re.sub(r"<svg.*?</svg>", "<svg></svg>", text, flags=re.DOTALL)
     return re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL)
@@ -123,8 +122,8 @@ statuses = sorted(
         if entry.get("ImageSetWorkflowStatus") not in (None, "DELETED")
     }
 )
-moments = st.datetimes(datetime(2024, 1, 1), datetime(2026, 3, 1), timezones=st.just(UTC)).map(
-    lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+times = st.datetimes(datetime(2024, 1, 1), datetime(2026, 3, 1), timezones=st.just(UTC)).map(
+    lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)
 )
 
 
@@ -143,8 +142,8 @@ def a_history(draw: st.DrawFn) -> list[dict[str, Any]]:
             "versionId": str(number),
             "imageSetState": draw(st.sampled_from(["ACTIVE", "LOCKED"])),
             "ImageSetWorkflowStatus": draw(st.sampled_from(statuses)),
-            "createdAt": draw(moments),
-            "updatedAt": draw(moments),
+            "createdAt": draw(times),
+            "updatedAt": draw(times),
         }
         if (message := draw(st.none() | messages)) is not None:
             entry["message"] = message
@@ -161,21 +160,14 @@ def test_whatever_the_histories_the_rows_are_what_the_api_returned(
     made = reported(tmp_path_factory.mktemp("report"), histories, datastore_id)
     lines = [json.loads(line) for line in made[".jsonl"].read_text().splitlines()]
     parquet = pyarrow.parquet.read_table(made[".parquet"]).to_pylist()
-    client = boto3.client(
-        "medical-imaging",
-        region_name="us-east-1",
-        endpoint_url=emulator_url,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        config=Config(inject_host_prefix=False),
-    )
-    listed = {
-        (name, int(entry["versionId"])): entry
-        for name in map(image_set, range(len(histories)))
-        for entry in client.list_image_set_versions(datastoreId=datastore_id, imageSetId=name)[
-            "imageSetPropertiesList"
-        ]
-    }
+    with closing(client_of("medical-imaging", emulator_url)) as client:
+        listed = {
+            (name, int(entry["versionId"])): entry
+            for name in map(image_set, range(len(histories)))
+            for entry in client.list_image_set_versions(datastoreId=datastore_id, imageSetId=name)[
+                "imageSetPropertiesList"
+            ]
+        }
 
     assert len(lines) == len(parquet) == len(listed)
     for line, row in zip(lines, parquet, strict=True):

@@ -150,7 +150,7 @@ def test_what_could_not_be_read_is_listed_with_its_reason(page: Page) -> None:
     assert page.tables["unreadable"][1] == [image_set(900), "AccessDeniedException: User is not authorized."]
 
 
-def test_the_timeline_is_told_in_words_too(page: Page, day: tuple[Contents, list[Row]]) -> None:
+def test_the_timeline_is_written_in_words_too(page: Page, day: tuple[Contents, list[Row]]) -> None:
     for name, rows in day[0].histories.items():
         assert name in page.text_of["timelines"]
         for row in rows:
@@ -330,7 +330,7 @@ def test_charts_take_the_pages_colours(page: Page) -> None:
     assert {"var(--ready)", "var(--busy)", "var(--failed)"} <= set(re.findall(r"var\(--\w+\)", charts))
 
 
-def test_phases_are_told_by_shape_and_pattern_as_well(page: Page) -> None:
+def test_phases_are_shown_by_shape_and_pattern_as_well(page: Page) -> None:
     assert len({given["id"].partition("-h")[2] for tag, given in page.elements if tag == "pattern"}) >= 3
 
 
@@ -377,7 +377,7 @@ def test_a_duration_is_said_by_its_two_greatest_units(seconds: int, said: str) -
     assert words.lasting(seconds) == said
 
 
-def test_a_moment_is_told_in_utc() -> None:
+def test_a_time_is_shown_in_utc() -> None:
     assert words.moment(datetime.fromisoformat("2026-03-14T01:00:00+02:00")) == "2026-03-13 23:00:00 UTC"
     assert words.moment(datetime(2026, 3, 14, tzinfo=UTC)) == "2026-03-14 00:00:00 UTC"
 

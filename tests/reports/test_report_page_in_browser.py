@@ -14,7 +14,7 @@ from histories import a_day, every_status, gathered, hostile, image_set, of_buil
 from airflow_imgver.reports.page import render
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Git ignores it; CI keeps it, and who changes the page looks at what is in there.
+# Git ignores it; CI keeps it, for a person who changes the page to look at.
 PICTURES = Path(__file__).parents[2] / "build" / "report-pages"
 FILES = ["s3://reports/2026-03-13/versions.csv", "s3://reports/2026-03-13/versions.parquet"]
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1_100, "height": 900}
@@ -186,15 +186,15 @@ def test_the_words_of_a_chart_stay_inside_it(open_page: Any) -> None:
 
 
 def test_the_dark_scheme_turns_paper_and_charts(open_page: Any) -> None:
-    looks = {}
+    colours = {}
     for scheme in ("light", "dark"):
         page = open_page("day", DESK, scheme)
-        looks[scheme] = page.evaluate(
+        colours[scheme] = page.evaluate(
             "[getComputedStyle(document.body).backgroundColor,"
             " getComputedStyle(document.querySelector('#counts figure text')).fill]"
         )
-    assert looks["light"] == ["rgb(253, 252, 250)", "rgb(86, 93, 102)"]
-    assert looks["dark"] == ["rgb(20, 23, 26)", "rgb(165, 171, 179)"]
+    assert colours["light"] == ["rgb(253, 252, 250)", "rgb(86, 93, 102)"]
+    assert colours["dark"] == ["rgb(20, 23, 26)", "rgb(165, 171, 179)"]
 
 
 def test_on_paper_nothing_is_cut_off_at_the_side(open_page: Any) -> None:

@@ -23,6 +23,26 @@ from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSen
 ON_THE_WAY = 8
 
 
+class Clock:
+    """The time of the budget, which passes only while a request waits for its turn."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("airflow_imgver.hooks.budget.monotonic", lambda: clock.now)
+    monkeypatch.setattr("airflow_imgver.hooks.budget.sleep", clock.sleep)
+    return clock
+
+
 def run_until(enough: Callable[[], bool], *waiting: Any) -> None:
     """Let triggers run until something has come about, and cancel them."""
 
@@ -41,16 +61,16 @@ def test_no_second_sees_more_requests_than_rate_and_burst_however_many_waits_the
 ) -> None:
     monkeypatch.setenv(BUDGET, "40")
     with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
-        run_until(lambda: len(timeline.looks) > 120, *(trigger(each) for each in image_sets(80)))
+        run_until(lambda: len(timeline.polls) > 120, *(trigger(each) for each in image_sets(80)))
     assert 20 < timeline.busiest_second() <= 40 + 40 * BURST_SECONDS + ON_THE_WAY
 
 
-def test_with_more_waits_than_the_budget_allows_each_is_looked_at_equally_often(
+def test_with_more_waits_than_the_budget_allows_each_is_polled_equally_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(BUDGET, "60")
     with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
-        run_until(lambda: len(timeline.looks) > 200, *(trigger(each) for each in image_sets(60)))
+        run_until(lambda: len(timeline.polls) > 200, *(trigger(each) for each in image_sets(60)))
     counted = timeline.counts()
     assert len(counted) == 60
     assert max(counted.values()) - min(counted.values()) <= 1
@@ -67,7 +87,7 @@ def test_one_log_line_says_what_the_interval_has_become_and_which_option_changes
 
     with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
         waiting = [trigger(each, poke_interval=0.5) for each in image_sets(30)]
-        run_until(lambda: bool(lines()) and len(timeline.looks) > 40, *waiting)
+        run_until(lambda: bool(lines()) and len(timeline.polls) > 40, *waiting)
     assert "\n".join(lines()) == (
         "30 versions are waited for, which asks for 60.0 requests a second, and "
         "[imgver] healthimaging_requests_per_second allows 10: "
@@ -88,7 +108,7 @@ def test_no_line_blames_the_budget_when_it_is_aws_that_is_slow(
 
     with aws(monkeypatch, answer) as timeline:
         waiting = [trigger(each, poke_interval=0.5) for each in image_sets(8)]
-        run_until(lambda: len(timeline.looks) > 8, *waiting)
+        run_until(lambda: len(timeline.polls) > 8, *waiting)
         slow.set()
     assert not [r for r in caplog.records if r.name == "airflow_imgver.triggers.poller"]
 
@@ -119,7 +139,7 @@ def test_poking_sensors_list_operators_and_triggers_of_a_process_draw_on_one_bud
             other.start()
         everyone = [{"o" * 32}, set(image_sets(5, first=50)), set(image_sets(10))]
         run_until(
-            lambda: len(timeline.looks) > 60 and all(set(timeline.counts()) & asked for asked in everyone),
+            lambda: len(timeline.polls) > 60 and all(set(timeline.counts()) & asked for asked in everyone),
             *(trigger(each) for each in image_sets(10)),
         )
         enough.set()
@@ -133,7 +153,7 @@ def test_two_connections_have_a_budget_each(monkeypatch: pytest.MonkeyPatch) -> 
     with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
         monkeypatch.setenv("AIRFLOW_CONN_OTHER", connection_json(timeline.stub.url, password="another"))
         run_until(
-            lambda: len(timeline.looks) > 60,
+            lambda: len(timeline.polls) > 60,
             *(trigger(each) for each in image_sets(10)),
             *(trigger(each, aws_conn_id="other") for each in image_sets(10, first=10)),
         )
@@ -141,35 +161,43 @@ def test_two_connections_have_a_budget_each(monkeypatch: pytest.MonkeyPatch) -> 
     assert of_one < timeline.busiest_second() <= 2 * of_one
 
 
-def test_a_repeated_attempt_draws_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_attempt_draws_again(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setenv(BUDGET, "2")
     with aws(monkeypatch, lambda asked: refusal("InternalServerException", status=500)) as timeline:
         hook = HealthImagingHook()
-        drawn = []
-        hook.conn.meta.events.register(
-            "before-send.medical-imaging.ListImageSetVersions", lambda **_: drawn.append(time.monotonic())
-        )
         with pytest.raises(Exception, match="InternalServerException"):
             hook.list_image_set_versions(DATASTORE, "o" * 32)
         hook.conn.close()
-    assert len(timeline.looks) == 3
-    assert drawn[2] - drawn[0] >= 0.9  # two turns of half a second
+    assert len(timeline.polls) == 3
+    assert clock.pauses == [0.5, 0.5]
 
 
-def test_a_request_waits_for_its_turn_before_it_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_waits_for_its_turn_before_it_is_signed(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     monkeypatch.setenv(BUDGET, "2")
-    with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
+    with aws(monkeypatch, lambda asked: listing(BUSY)):
         hook = HealthImagingHook()
         signed: list[float] = []
-        hook.conn.meta.events.register(
-            "before-sign.medical-imaging", lambda **_: signed.append(time.monotonic())
-        )
+        hook.conn.meta.events.register("before-sign.medical-imaging", lambda **_: signed.append(clock.now))
         for _ in range(3):
             hook.list_image_set_versions(DATASTORE, "o" * 32)
         hook.conn.close()
-        asked = [moment for moment, _ in timeline.looks]
-    assert all(0 <= arrived - sign < 0.2 for sign, arrived in zip(signed, asked, strict=True))
-    assert asked[2] - asked[0] >= 0.9
+    assert signed == [1000.0, 1000.5, 1001.0]
+
+
+def test_a_pause_without_requests_saves_up_a_burst_and_no_more(clock: Clock) -> None:
+    budget = Budget(16)
+    burst = int(16 * BURST_SECONDS)
+    assert burst > 1
+    for _ in range(burst):
+        budget.draw()
+    clock.now += 3600
+    for _ in range(burst):
+        budget.draw()
+    assert clock.pauses == []
+    budget.draw()
+    assert clock.pauses == [1 / 16]
 
 
 def test_threads_that_wait_for_their_turn_get_it_in_the_order_of_asking() -> None:
@@ -188,7 +216,7 @@ def test_threads_that_wait_for_their_turn_get_it_in_the_order_of_asking() -> Non
     for thread in threads:
         thread.join()
     assert sum(drawn) >= 80
-    # Whoever began first took the burst.
+    # The thread that began first took the burst.
     assert max(drawn) - min(drawn) <= 40 * BURST_SECONDS + 2
 
 
@@ -229,7 +257,7 @@ def test_a_number_of_threads_that_cannot_be_one_fails_the_gate_with_the_option_s
 
 
 @pytest.mark.parametrize(("option", "most"), [(None, 8), ("3", 3)])
-def test_as_many_looks_are_under_way_at_once_as_there_are_threads(
+def test_as_many_polls_are_in_flight_as_there_are_threads(
     option: str | None, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if option:

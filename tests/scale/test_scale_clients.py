@@ -74,7 +74,7 @@ def test_when_the_last_wait_is_cancelled_no_thread_and_no_socket_is_left(
 ) -> None:
     async def run(timeline: Any) -> None:
         with cancelled_at_the_end(*(trigger(each) for each in image_sets(20))):
-            while len(timeline.looks) < 40:
+            while len(timeline.polls) < 40:
                 await asyncio.sleep(0.01)
             assert own_threads()
             assert 1 <= sockets_to(timeline.stub.url) <= 8
@@ -85,7 +85,7 @@ def test_when_the_last_wait_is_cancelled_no_thread_and_no_socket_is_left(
         asyncio.run(asyncio.wait_for(run(timeline), 20))
 
 
-def test_a_look_under_way_when_the_last_wait_is_cancelled_leaves_no_socket(
+def test_a_poll_in_flight_when_the_last_wait_is_cancelled_leaves_no_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arrived, released = threading.Event(), threading.Event()
@@ -93,7 +93,7 @@ def test_a_look_under_way_when_the_last_wait_is_cancelled_leaves_no_socket(
     def answer(asked: Asked) -> Answer:
         arrived.set()
         released.wait(10)
-        # A second page, which the look asks for after its client should be gone.
+        # A second page, which the poll requests after its client should be closed.
         return (
             Answer({"imageSetPropertiesList": [dict(BUSY, versionId="1"), dict(BUSY, versionId="2")]})
             if (asked.token)
@@ -114,17 +114,17 @@ def test_a_look_under_way_when_the_last_wait_is_cancelled_leaves_no_socket(
 def test_when_the_loop_ends_in_the_middle_of_everything_nothing_is_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def run(looks: int) -> None:
+    async def run(polls: int) -> None:
         for each in image_sets(20):
             waiting.append(asyncio.ensure_future(event_of(trigger(each))))
-        while len(timeline.looks) < looks:
+        while len(timeline.polls) < polls:
             await asyncio.sleep(0.001)
 
     waiting: list[Any] = []
     with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
-        for looks in (0, 1, 9, 30):
-            timeline.looks.clear()
-            asyncio.run(run(looks))
+        for polls in (0, 1, 9, 30):
+            timeline.polls.clear()
+            asyncio.run(run(polls))
             wait_for(lambda: nothing_is_left(timeline.stub.url))
     assert not [record for record in caplog.records if record.name in {"asyncio", "concurrent.futures"}]
 
@@ -174,7 +174,7 @@ def test_a_loop_that_has_ended_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> N
 # --- who shares -----------------------------------------------------------------------------------------
 
 
-def test_a_thousand_gates_look_their_connection_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_gates_resolve_their_connection_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up = []
     client_key = HealthImagingHook.client_key
 
@@ -266,7 +266,7 @@ def test_credentials_that_stay_expired_fail_every_wait_with_aws_s_words(
         wait_for(lambda: nothing_is_left(timeline.stub.url))
     assert {event["error"] for event in events} == {"AwsCallError"}
     assert all("The security token is expired" in event["message"] for event in events)
-    assert len(timeline.looks) <= 2 * 20
+    assert len(timeline.polls) <= 2 * 20
 
 
 # --- restart --------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def test_credentials_that_stay_expired_fail_every_wait_with_aws_s_words(
 
 def made_again(waiting: HealthImagingImageSetVersionTrigger) -> HealthImagingImageSetVersionTrigger:
     """The trigger as another triggerer makes it from the database."""
-    # Airflow 3.1 stores a trigger another way, which tests/triggers looks at.
+    # Airflow 3.1 stores a trigger another way, which tests/triggers covers.
     encode_trigger = pytest.importorskip("airflow.serialization.encoders").encode_trigger
     stored = json.loads(json.dumps(encode_trigger(waiting)))
     assert stored["classpath"].endswith(".HealthImagingImageSetVersionTrigger")
@@ -297,7 +297,7 @@ def test_a_trigger_that_is_stopped_half_way_goes_on_elsewhere_and_asks_settled_i
 
         async def half_way() -> None:
             with cancelled_at_the_end(first):
-                while len(timeline.looks) < 100:
+                while len(timeline.polls) < 100:
                     await asyncio.sleep(0.01)
 
         asyncio.run(half_way())

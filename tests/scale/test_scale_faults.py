@@ -47,13 +47,13 @@ ONE = "0" * 32
 
 
 def met_first(monkeypatch: pytest.MonkeyPatch, *first: Answer, **more: Any) -> tuple[dict[str, Any], int]:
-    """The event of a gate whose looks meet these answers, and then a ready version; and how many it took."""
+    """The event of a gate whose polls get these answers and then a ready version; and the number of polls."""
     left = list(first)
 
     async def run(loop: FastLoop) -> tuple[dict[str, Any], int]:
         with aws(monkeypatch, lambda asked: left.pop(0) if left else listing(READY)) as timeline:
             event = await asyncio.wait_for(event_of(trigger(ONE, poke_interval=10, **more)), 5000)
-            return event, len(timeline.looks)
+            return event, len(timeline.polls)
 
     result: tuple[dict[str, Any], int] = in_fast_time(run)
     return result
@@ -73,8 +73,8 @@ PASSING = {
 
 @pytest.mark.parametrize("name", PASSING)
 def test_what_may_pass_is_waited_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    event, looks = met_first(monkeypatch, PASSING[name], PASSING[name])
-    assert (event["status"], looks) == ("open", 3)
+    event, polls = met_first(monkeypatch, PASSING[name], PASSING[name])
+    assert (event["status"], polls) == ("open", 3)
 
 
 @pytest.mark.parametrize("name", PASSING)
@@ -94,16 +94,16 @@ def test_what_may_pass_never_passes_for_deleted(name: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
 def test_what_cannot_pass_fails_at_once_with_aws_s_words(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    event, looks = met_first(monkeypatch, refusal(code, "by policy", 403))
-    assert (event["error"], looks) == ("AwsCallError", 1)
+    event, polls = met_first(monkeypatch, refusal(code, "by policy", 403))
+    assert (event["error"], polls) == ("AwsCallError", 1)
     assert f"was refused: {code}: by policy" in event["message"]
 
 
-def test_what_is_missing_is_waited_for_a_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_image_set_is_waited_for_a_few_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = refusal("ResourceNotFoundException", "no such image set", 404)
     assert met_first(monkeypatch, missing, missing, not_found_retries=2)[0]["status"] == "open"
-    event, looks = met_first(monkeypatch, *[missing] * 9, not_found_retries=2)
-    assert (event["error"], looks) == ("ResourceMissingError", 3)
+    event, polls = met_first(monkeypatch, *[missing] * 9, not_found_retries=2)
+    assert (event["error"], polls) == ("ResourceMissingError", 3)
 
 
 def test_an_image_that_sagemaker_does_not_know_is_missing() -> None:
@@ -137,8 +137,8 @@ ODD_LISTINGS = {
 @pytest.mark.parametrize("name", ODD_LISTINGS)
 def test_an_odd_entry_is_judged_by_its_state(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     busy, ready = ODD_LISTINGS[name]
-    event, looks = met_first(monkeypatch, listing(busy), listing(busy), listing(ready))
-    assert (event["status"], looks) == ("open", 3)
+    event, polls = met_first(monkeypatch, listing(busy), listing(busy), listing(ready))
+    assert (event["status"], polls) == ("open", 3)
 
 
 def test_a_page_out_of_order_and_an_empty_page_with_a_token_hide_nothing(
@@ -160,8 +160,8 @@ def test_a_page_out_of_order_and_an_empty_page_with_a_token_hide_nothing(
 
 
 def test_an_entry_that_cannot_be_read_fails_the_gate_and_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    event, looks = met_first(monkeypatch, listing(dict(READY, versionId="abc")))
-    assert (event["error"], looks) == ("UnexpectedAnswerError", 1)
+    event, polls = met_first(monkeypatch, listing(dict(READY, versionId="abc")))
+    assert (event["error"], polls) == ("UnexpectedAnswerError", 1)
     assert "'abc'" in event["message"]
 
 

@@ -1,4 +1,4 @@
-"""One gate over many ids: how they may be given, what is asked, what is told, and what comes of it."""
+"""One gate over many ids: how they may be given, what is requested, what is logged, and how it ends."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def deferred(operator: Any) -> HealthImagingImageSetVersionTrigger:
     """The trigger that a sensor defers to, made again from what Airflow stores of it."""
     from airflow.serialization.serialized_objects import BaseSerialization
 
-    # Airflow 3.1 stores a trigger another way, which tests/triggers looks at.
+    # Airflow 3.1 stores a trigger another way, which tests/triggers covers.
     encode_trigger = pytest.importorskip("airflow.serialization.encoders").encode_trigger
     with pytest.raises(TaskDeferred) as left:
         run(operator)
@@ -145,13 +145,13 @@ def test_a_list_of_versions_of_another_length_is_refused() -> None:
 def test_an_empty_list_opens_at_once_and_says_so(
     empty: Any, deferrable: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     with aws(monkeypatch, lambda asked: listing(BUSY)) as timeline:
         task = sensor(empty, deferrable=deferrable)
-        monkeypatch.setattr(type(task), "log", _Lines(told), raising=False)
+        monkeypatch.setattr(type(task), "log", _Lines(lines), raising=False)
         assert run(task) == []
-    assert not timeline.looks
-    assert told == ["Open: the list of ids is empty, and there is nothing to wait for."]
+    assert not timeline.polls
+    assert lines == ["Open: the list of ids is empty, and there is nothing to wait for."]
 
 
 class _Lines:
@@ -227,7 +227,7 @@ def test_one_error_names_every_id_that_failed_with_aws_s_words(monkeypatch: pyte
     assert f"image set {1:032d}" not in event["message"]
 
 
-def test_errors_of_one_kind_are_told_as_that_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_one_kind_are_reported_as_that_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     with aws(monkeypatch, lambda asked: refusal("ResourceNotFoundException", "no such image set", 404)):
         event = asyncio.run(event_of(trigger(IDS, not_found_retries=0)))
     assert event["error"] == "ResourceMissingError"
@@ -250,8 +250,8 @@ def test_fail_fast_stops_at_the_first_that_fails(deferrable: bool, monkeypatch: 
         else:
             with pytest.raises(VersionFailedError, match=ids[7]):
                 run(sensor(ids, fail_fast=True))
-            # Hundreds more would be asked about before the answer that ends it is looked at.
-            assert len(timeline.looks) < 100
+            # Hundreds more would be asked about before the answer that ends it is read.
+            assert len(timeline.polls) < 100
 
 
 def test_what_failed_keeps_no_frames_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +272,7 @@ def test_what_failed_keeps_no_frames_alive(monkeypatch: pytest.MonkeyPatch) -> N
 # --- silent_fail ----------------------------------------------------------------------------------------
 
 
-def test_under_silent_fail_an_id_that_failed_is_looked_at_until_it_is_mended(
+def test_under_silent_fail_an_id_that_failed_is_polled_until_it_is_fixed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[str] = []
@@ -290,25 +290,27 @@ def test_under_silent_fail_an_id_that_failed_is_looked_at_until_it_is_mended(
 
 
 def test_under_silent_fail_many_failures_do_not_drown_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    lines: list[str] = []
 
     async def run_for_a_while(loop: FastLoop) -> None:
         with aws(monkeypatch, lambda asked: listing(FAILED), lambda: loop.now):
             waiting = trigger(image_sets(150), silent_fail=True, poke_interval=20)
-            monkeypatch.setattr(type(waiting), "log", _Lines(told), raising=False)
+            monkeypatch.setattr(type(waiting), "log", _Lines(lines), raising=False)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(event_of(waiting), 100)
 
     in_fast_time(run_for_a_while)
-    silenced = [line for line in told if "silent_fail is set" in line]
+    silenced = [line for line in lines if "silent_fail is set" in line]
     assert 1 <= len(silenced) <= 8
 
 
-# --- what is told ---------------------------------------------------------------------------------------
+# --- what is logged -------------------------------------------------------------------------------------
 
 
-def test_progress_is_told_when_it_changes_and_else_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[float, str]] = []
+def test_progress_is_logged_when_it_changes_and_otherwise_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines: list[tuple[float, str]] = []
     since = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 
     async def waiting(loop: FastLoop) -> None:
@@ -316,7 +318,7 @@ def test_progress_is_told_when_it_changes_and_else_once_a_minute(monkeypatch: py
 
         class Log(_Lines):
             def info(self, line: str, *args: Any) -> None:
-                told.append((loop.now - begun, line % args))
+                lines.append((loop.now - begun, line % args))
 
         def answer(asked: Asked) -> Answer:
             number = int(asked_about(asked))
@@ -337,7 +339,7 @@ def test_progress_is_told_when_it_changes_and_else_once_a_minute(monkeypatch: py
                 await asyncio.wait_for(event_of(many), 1200)
 
     in_fast_time(waiting)
-    settled = [(moment, line) for moment, line in told if moment > 60]
+    settled = [(at, line) for at, line in lines if at > 60]
     assert settled[0][1].partition("; next look")[0] == (
         "Waiting until ready: 0 of 10 ready; 8 COPYING; 1 missing; 1 failed; busy longest, since "
         f"2026-11-20 03:02:00 UTC: image set {2:032d} in data store {DATASTORE}: "
@@ -384,7 +386,7 @@ def test_what_cannot_be_ids_is_refused_before_any_request(
         event = asyncio.run(event_of(trigger(given)))
     assert event["status"] == "error"
     assert words in event["message"]
-    assert not timeline.looks
+    assert not timeline.polls
 
 
 def test_the_name_that_a_template_makes_of_nothing_is_no_image() -> None:
@@ -429,7 +431,7 @@ def test_the_arguments_of_a_hundred_thousand_ids_are_stored_in_four_megabytes(
 ) -> None:
     with aws(monkeypatch, lambda asked: listing(READY)) as timeline:
         stored = deferred(sensor(hundred_thousand, deferrable=True))
-    assert not timeline.looks, "a worker would be busy with these for more than an hour"
+    assert not timeline.polls, "a worker would be busy with these for more than an hour"
     assert stored.image_set_id == hundred_thousand
     assert len(json.dumps(stored.serialize()[1])) < 4_000_000
 

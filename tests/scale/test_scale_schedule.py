@@ -1,4 +1,4 @@
-"""When many gates look: spread over the interval, backing off as poke mode does, and patient with AWS."""
+"""When many gates poll: spread over the interval, backing off as poke mode does, and patient with AWS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSen
 from airflow_imgver.triggers.schedule import LONGEST_BACKOFF, Schedule
 
 
-def looks_of(
+def polls_of(
     monkeypatch: pytest.MonkeyPatch, seconds: float, *waiting: Any, answer: Any = lambda now: listing(BUSY)
 ) -> Timeline:
     async def run(loop: FastLoop) -> Timeline:
@@ -45,15 +45,15 @@ def looks_of(
 def test_gates_released_together_spread_over_the_interval_and_stay_spread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    timeline = looks_of(monkeypatch, 190, *(trigger(each, poke_interval=60) for each in image_sets(300)))
-    assert min(moment for moment, _ in timeline.looks) >= 10
+    timeline = polls_of(monkeypatch, 190, *(trigger(each, poke_interval=60) for each in image_sets(300)))
+    assert min(at for at, _ in timeline.polls) >= 10
     assert set(timeline.counts().values()) <= {3, 4}
     # Six a second on average over the fifty seconds of the first round; all at once it would be 300.
     assert timeline.busiest_second() <= 20
 
 
 def test_the_ids_of_one_gate_spread_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    timeline = looks_of(monkeypatch, 130, trigger(image_sets(300), poke_interval=60))
+    timeline = polls_of(monkeypatch, 130, trigger(image_sets(300), poke_interval=60))
     assert len(timeline.counts()) == 300
     assert timeline.busiest_second() <= 20
 
@@ -99,8 +99,8 @@ def test_without_backoff_the_pause_is_the_interval_but_after_errors() -> None:
 
 def test_backoff_is_honoured_in_the_triggerer(monkeypatch: pytest.MonkeyPatch) -> None:
     one = trigger("0" * 32, poke_interval=30, exponential_backoff=True, max_wait=400)
-    moments = [moment for moment, _ in looks_of(monkeypatch, 4000, one).looks]
-    pauses = [later - earlier for earlier, later in pairwise(moments)]
+    times = [at for at, _ in polls_of(monkeypatch, 4000, one).polls]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
     for number, pause in enumerate(pauses):
         base = 30 * 2 ** (number - 1)
         assert min(base, 400) - 0.1 <= pause <= min(2 * base, 400) + 0.1
@@ -110,14 +110,14 @@ def test_backoff_is_honoured_in_the_triggerer(monkeypatch: pytest.MonkeyPatch) -
 def test_ten_minutes_of_throttling_are_waited_out_without_a_busy_loop_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[str] = []
+    lines: list[str] = []
 
     class Log:
         def info(self, *_: Any) -> None:
             """Only warnings are read."""
 
         def warning(self, line: str, *args: Any) -> None:
-            told.append(line % args)
+            lines.append(line % args)
 
     async def run(loop: FastLoop) -> tuple[dict[str, Any], int, float]:
         begun = loop.now
@@ -129,25 +129,25 @@ def test_ten_minutes_of_throttling_are_waited_out_without_a_busy_loop_and_counte
         with aws(monkeypatch, answer, lambda: loop.now) as timeline:
             one = trigger("0" * 32, poke_interval=5)
             monkeypatch.setattr(type(one), "log", Log(), raising=False)
-            return await event_of(one), len(timeline.looks), loop.now - begun
+            return await event_of(one), len(timeline.polls), loop.now - begun
 
-    event, looks, took = in_fast_time(run)
+    event, polls, took = in_fast_time(run)
     assert event["status"] == "open"
-    assert 4 <= looks <= 30
+    assert 4 <= polls <= 30
     assert 600 <= took <= 600 + LONGEST_BACKOFF + 10
-    assert "ThrottlingException: Rate exceeded" in told[0]
-    assert f"({looks - 1} so far, {looks - 1} in a row)" in told[-1]
+    assert "ThrottlingException: Rate exceeded" in lines[0]
+    assert f"({polls - 1} so far, {polls - 1} in a row)" in lines[-1]
 
 
 def test_a_hundred_gates_that_are_throttled_together_do_not_come_back_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    timeline = looks_of(
+    timeline = polls_of(
         monkeypatch,
         900,
         *(trigger(each, poke_interval=30) for each in image_sets(100)),
         answer=lambda now: refusal("ThrottlingException", status=429) if now < 600 else listing(READY),
     )
     assert set(timeline.counts()) == set(image_sets(100))
-    assert len(timeline.looks) <= 100 * 20
+    assert len(timeline.polls) <= 100 * 20
     assert timeline.busiest_second() <= 15

@@ -60,7 +60,7 @@ def test_a_hundred_waits_on_one_entry_cost_about_the_requests_of_one(monkeypatch
         monkeypatch, lambda asked, now: listing(READY if now > 600 else BUSY), 700, *waiting
     )
     assert [event["status"] for _, event in events] == ["open"] * 100
-    assert len(timeline.looks) <= 13  # one in 60 s of 600 s, and the first and the last
+    assert len(timeline.polls) <= 13  # one in 60 s of 600 s, and the first and the last
 
 
 def test_waits_on_one_entry_with_different_versions_ask_for_themselves(
@@ -73,10 +73,10 @@ def test_waits_on_one_entry_with_different_versions_ask_for_themselves(
         trigger(ONE, poke_interval=60),
         trigger(ONE, poke_interval=60, version=1),
     )
-    assert len(timeline.looks) >= 2
+    assert len(timeline.polls) >= 2
 
 
-def test_a_wait_that_looks_seldom_opens_on_the_answer_of_one_that_looks_often(
+def test_a_wait_that_polls_rarely_opens_on_the_answer_of_one_that_polls_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, events = fast(
@@ -87,10 +87,10 @@ def test_a_wait_that_looks_seldom_opens_on_the_answer_of_one_that_looks_often(
         trigger(ONE, poke_interval=3600),
     )
     assert len(events) == 2
-    assert all(moment <= 111 for moment, _ in events)
+    assert all(at <= 111 for at, _ in events)
 
 
-def test_the_looks_of_others_do_not_use_up_a_wait_s_patience_with_what_is_missing(
+def test_the_polls_of_others_do_not_use_up_the_not_found_retries_of_a_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, events = fast(
@@ -103,7 +103,7 @@ def test_the_looks_of_others_do_not_use_up_a_wait_s_patience_with_what_is_missin
     assert [event["status"] for _, event in events] == ["open", "open"]
 
 
-def test_the_looks_of_others_do_not_lengthen_a_wait_s_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_polls_of_others_do_not_lengthen_the_backoff_of_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     def looks_of_version_5(also: list[Any]) -> int:
         timeline, _ = fast(
             monkeypatch,
@@ -112,7 +112,7 @@ def test_the_looks_of_others_do_not_lengthen_a_wait_s_backoff(monkeypatch: pytes
             trigger(ONE, poke_interval=60, exponential_backoff=True, max_wait=100),
             *also,
         )
-        return len(timeline.looks)
+        return len(timeline.polls)
 
     alone = looks_of_version_5([])
     assert 25 <= alone <= 50
@@ -120,7 +120,7 @@ def test_the_looks_of_others_do_not_lengthen_a_wait_s_backoff(monkeypatch: pytes
     assert often <= 3000 / 30 + 2
 
 
-def test_the_two_looks_of_waits_with_different_intervals_come_as_often_as_the_shorter_asks(
+def test_two_waits_with_different_intervals_poll_as_often_as_the_shorter_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     timeline, _ = fast(
@@ -130,10 +130,10 @@ def test_the_two_looks_of_waits_with_different_intervals_come_as_often_as_the_sh
         trigger(ONE, poke_interval=20),
         trigger(ONE, poke_interval=30),
     )
-    assert 1000 / 20 - 3 <= len(timeline.looks) <= 1000 / 20 + 1000 / 30
+    assert 1000 / 20 - 3 <= len(timeline.polls) <= 1000 / 20 + 1000 / 30
 
 
-def test_when_the_wait_that_looks_often_leaves_the_other_is_looked_after_still(
+def test_when_the_wait_that_polls_often_ends_the_other_is_still_polled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def run(loop: FastLoop) -> Timeline:
@@ -143,10 +143,10 @@ def test_when_the_wait_that_looks_often_leaves_the_other_is_looked_after_still(
                     await asyncio.sleep(500)
                 left = loop.now
                 await asyncio.sleep(1000)
-            timeline.looks = [look for look in timeline.looks if look[0] > left]
+            timeline.polls = [poll for poll in timeline.polls if poll[0] > left]
             return timeline
 
-    assert 9 <= len(in_fast_time(run).looks) <= 12
+    assert 9 <= len(in_fast_time(run).polls) <= 12
 
 
 def test_a_wait_takes_no_answer_that_was_asked_for_before_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,18 +170,18 @@ def test_a_wait_takes_no_answer_that_was_asked_for_before_it_began(monkeypatch: 
             await asyncio.sleep(0.2)
             released.set()
             assert (await first)["status"] == "open"
-            while len(timeline.looks) < 3:
+            while len(timeline.polls) < 3:
                 await asyncio.sleep(0.01)
             done = second.done()
             second.cancel()
-            return len(timeline.looks), done
+            return len(timeline.polls), done
 
-    looks, second_opened = asyncio.run(run())
-    assert looks >= 3
+    polls, second_opened = asyncio.run(run())
+    assert polls >= 3
     assert not second_opened
 
 
-def test_no_wait_resumes_its_task_within_ten_seconds_though_others_look_before(
+def test_no_wait_resumes_its_task_within_ten_seconds_although_others_poll_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Under the LocalExecutor a task that resumes within seconds of deferring can fail."""
@@ -197,7 +197,7 @@ def test_no_wait_resumes_its_task_within_ten_seconds_though_others_look_before(
     assert 10 <= in_fast_time(run) < 13
 
 
-def test_a_look_that_fails_in_passing_is_looked_at_again_for_all_who_share_it(
+def test_a_poll_with_a_transient_error_is_repeated_for_all_waits_that_share_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing = iter([True] * 3)

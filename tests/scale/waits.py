@@ -1,4 +1,4 @@
-"""What the tests of many waits share: triggers on a stub AWS, and a loop whose hours pass in milliseconds."""
+"""Shared by the tests of many waits: triggers on a stub AWS, and a loop whose hours pass in milliseconds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def asked_about(asked: Asked) -> str:
 
 
 def trigger(image_set_id: Any, **more: Any) -> HealthImagingImageSetVersionTrigger:
-    """A trigger that looks often."""
+    """A trigger that polls often."""
     given = {"datastore_id": DATASTORE, "image_set_id": image_set_id, "poke_interval": 0.05, **more}
     return HealthImagingImageSetVersionTrigger(**given)
 
@@ -81,19 +81,19 @@ class Timeline:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.looks: list[tuple[float, str]] = []
+        self.polls: list[tuple[float, str]] = []
 
     def of(self, image_set: str) -> list[float]:
-        return [moment for moment, about in self.looks if about == image_set]
+        return [at for at, about in self.polls if about == image_set]
 
     def counts(self) -> Counter[str]:
-        return Counter(about for _, about in self.looks)
+        return Counter(about for _, about in self.polls)
 
     def busiest_second(self) -> int:
         """The most requests that any second, begun at any of them, saw."""
-        moments = sorted(moment for moment, _ in self.looks)
+        times = sorted(at for at, _ in self.polls)
         return max(
-            (sum(1 for other in moments[i:] if other < moment + 1.0) for i, moment in enumerate(moments)),
+            (sum(1 for other in times[i:] if other < at + 1.0) for i, at in enumerate(times)),
             default=0,
         )
 
@@ -107,7 +107,7 @@ def aws(
     """A stub AWS behind `aws_default`, and the record of what was asked when."""
 
     def recorded(asked: Asked) -> Answer:
-        timeline.looks.append((clock(), asked_about(asked)))
+        timeline.polls.append((clock(), asked_about(asked)))
         return answer(asked)
 
     with stub_aws(recorded) as stub:
@@ -125,7 +125,7 @@ def own_threads() -> list[str]:
 
 
 class _Selector(selectors.DefaultSelector):
-    """Instead of waiting for a timer sets the clock forward; waits in earnest for threads alone."""
+    """Sets the clock forward instead of waiting for a timer; really waits only for threads."""
 
     loop: FastLoop
 
@@ -141,7 +141,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class FastLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own, which stands still while a thread works."""
+    """An event loop with a clock of its own, which stops while a thread works."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -164,7 +164,7 @@ class FastLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, *args: Any) -> None:
-        # A thread that is no executor's tells of the end.
+        # The end comes from a thread that belongs to no executor.
         self.in_threads += 1
         try:
             await super().shutdown_default_executor(*args)

@@ -166,7 +166,7 @@ def test_a_row_of_the_rule_ends_the_same_way_in_each_mode(
 @pytest.mark.parametrize(
     ("flags", "expected"), [({}, VersionFailedError), ({"never_fail": True}, AirflowSkipException)]
 )
-def test_a_failed_version_at_the_first_look_needs_no_triggerer(flags: Any, expected: Any) -> None:
+def test_a_failed_version_at_the_first_poll_needs_no_triggerer(flags: Any, expected: Any) -> None:
     load_image_set(FAILED)
     with pytest.raises(expected):
         image_set_gate(task_id="gate", deferrable=True, **flags).execute(context_of())
@@ -175,7 +175,7 @@ def test_a_failed_version_at_the_first_look_needs_no_triggerer(flags: Any, expec
 
 @IN_EACH_MODE
 def test_a_gate_waits_for_what_is_going_on_and_returns_the_entry(mode: str) -> None:
-    with changes_after(looks=3):
+    with changes_after(polls=3):
         load_image_set(image_set_entry(3), BUSY)
         outcome = ended(image_set_gate, mode, version=4)
     assert outcome.error is None
@@ -214,7 +214,7 @@ def test_a_gate_on_an_image_version_that_cannot_be_deleted_fails(mode: str) -> N
 def test_a_timeout_ends_the_gate_the_same_way_in_each_mode(
     mode: str, flags: dict[str, Any], expected: type[Exception]
 ) -> None:
-    with changes_after(looks=1_000_000):
+    with changes_after(polls=1_000_000):
         load_image_set(BUSY)
         outcome = ended(image_set_gate, mode, timeout=0.8, **flags)
     assert type(outcome.error) is expected
@@ -300,7 +300,7 @@ def test_what_cannot_be_asked_for_is_refused_before_any_request(mode: str, bad: 
 @pytest.mark.parametrize("allow", [True, False])
 def test_the_source_of_a_running_copy_is_ready_where_reading_is_allowed(mode: str, allow: bool) -> None:
     source = image_set_entry(1, "COPYING_WITH_READ_ONLY_ACCESS", "LOCKED")
-    with changes_after(looks=1_000_000):
+    with changes_after(polls=1_000_000):
         load_image_set(source)
         outcome = ended(image_set_gate, mode, allow_read_only=allow, timeout=0.8)
     assert (outcome.error is None) is allow

@@ -39,7 +39,7 @@ def deferred(aws_connection: str) -> Any:
 
     def defer(**more: Any) -> tuple[TaskDeferred, dict[str, Any]]:
         ti = TaskInstance()
-        with changes_after(looks=1_000_000):
+        with changes_after(polls=1_000_000):
             load_image_set(image_set_entry(4, "UPDATING", "LOCKED"))
             with pytest.raises(TaskDeferred) as caught:
                 gate(**more).execute(context_of(ti))
@@ -49,7 +49,7 @@ def deferred(aws_connection: str) -> Any:
 
 
 def test_a_deferred_gate_hands_every_argument_to_its_trigger(deferred: Any) -> None:
-    told = {
+    settings = {
         "version": "4",
         "wait_until": "settled",
         "not_found_retries": 5,
@@ -61,9 +61,9 @@ def test_a_deferred_gate_hands_every_argument_to_its_trigger(deferred: Any) -> N
         "botocore_config": {"read_timeout": 30},
         "allow_read_only": False,
     }
-    found, _ = deferred(poke_interval=timedelta(seconds=7), max_wait=timedelta(minutes=2), **told)
+    found, _ = deferred(poke_interval=timedelta(seconds=7), max_wait=timedelta(minutes=2), **settings)
     _, kwargs = found.trigger.serialize()
-    assert {name: kwargs[name] for name in told} == told
+    assert {name: kwargs[name] for name in settings} == settings
     assert (kwargs["poke_interval"], kwargs["max_wait"]) == (7.0, 120.0)
     assert (kwargs["datastore_id"], kwargs["image_set_id"]) == (DATASTORE, IMAGE_SET)
 

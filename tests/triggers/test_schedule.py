@@ -1,4 +1,4 @@
-"""When a waiting gate looks next."""
+"""When a waiting gate polls next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROUNDING = 1e-9
 
 
 @given(intervals)
-def test_the_first_look_comes_about_within_the_interval_and_no_sooner_than_ten_seconds_or_it(
+def test_the_first_poll_comes_about_within_the_interval_and_no_sooner_than_ten_seconds_or_it(
     interval: float,
 ) -> None:
     first = Schedule(interval).first()
@@ -21,14 +21,14 @@ def test_the_first_look_comes_about_within_the_interval_and_no_sooner_than_ten_s
     assert soonest <= first <= max(interval, 2 * soonest)
 
 
-def test_gates_released_together_do_not_look_together() -> None:
+def test_gates_released_together_do_not_poll_together() -> None:
     assert len({Schedule(60).first() for _ in range(100)}) > 90
 
 
 @given(intervals, st.integers(1, 20))
-def test_without_backoff_every_pause_is_the_interval(interval: float, looks: int) -> None:
+def test_without_backoff_every_pause_is_the_interval(interval: float, polls: int) -> None:
     schedule = Schedule(interval)
-    assert {schedule.after_look() for _ in range(looks)} == {interval}
+    assert {schedule.after_look() for _ in range(polls)} == {interval}
 
 
 @given(st.floats(1, 10_000))
@@ -40,12 +40,12 @@ def test_with_backoff_pauses_double_as_poke_modes_do(interval: float) -> None:
 
 
 @given(intervals, st.floats(0, 1000), st.integers(1, 200))
-def test_with_backoff_no_pause_is_longer_than_max_wait(interval: float, max_wait: float, looks: int) -> None:
+def test_with_backoff_no_pause_is_longer_than_max_wait(interval: float, max_wait: float, polls: int) -> None:
     schedule = Schedule(interval, exponential_backoff=True, max_wait=max_wait)
-    assert all(schedule.after_look() <= max_wait for _ in range(looks))
+    assert all(schedule.after_look() <= max_wait for _ in range(polls))
 
 
-def test_thousands_of_looks_do_not_overflow() -> None:
+def test_thousands_of_polls_do_not_overflow() -> None:
     schedule = Schedule(60, exponential_backoff=True)
     for _ in range(5000):
         assert 0 < schedule.after_look() < float("inf")
@@ -65,7 +65,7 @@ def test_passing_errors_are_waited_out_longer_each_time_up_to_five_minutes_or_th
         assert pause <= max(base, min(LONGEST_BACKOFF, base * 2.0**errors)) * (1 + ROUNDING)
 
 
-def test_a_look_that_went_well_forgets_the_errors_before_it() -> None:
+def test_a_successful_poll_forgets_the_errors_before_it() -> None:
     schedule = Schedule(1)
     for _ in range(5):
         schedule.after_error()

@@ -1,7 +1,0 @@
-"""Fixtures of this room's tests."""
-
-from __future__ import annotations
-
-from support import models_read_once
-
-__all__ = ["models_read_once"]
