@@ -101,5 +101,5 @@ def first_look_at_once() -> None:
     from airflow_imgver.triggers import wait
     from airflow_imgver.triggers.schedule import Schedule
 
-    wait.SOONEST_FIRST_LOOK = 0.0  # type: ignore[attr-defined]  # imported there
+    wait.SOONEST_FIRST_POLL = 0.0  # type: ignore[attr-defined]  # imported there
     Schedule.first = lambda self: 0.0  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support import IMAGE
 
-from airflow_imgver.arguments import version_number, wait_until_value
+from airflow_imgver.arguments.identities import version_number, wait_until_value
 from airflow_imgver.exceptions import InvalidIdentityError
 
 

@@ -24,10 +24,11 @@ from airflow_imgver.exceptions import (
     UnexpectedAnswerError,
     VersionFailedError,
 )
-from airflow_imgver.gate import GATE_ERRORS, Gate
+from airflow_imgver.exceptions import GateError
+from airflow_imgver.gate.gate import Gate
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
-from airflow_imgver.versions import as_plain
+from airflow_imgver.text import as_plain
 
 IDENTITY = {"datastore_id": DATASTORE, "image_set_id": IMAGE_SET}
 OF = f"image set {IMAGE_SET} in data store {DATASTORE}"
@@ -47,10 +48,10 @@ def test_a_gate_reports_the_status_that_it_last_saw() -> None:
     gate, hook = image_set_gate(), HealthImagingHook()
     assert str(gate) == f"{OF}: no version listed yet"
     assert gate.plain() is None
-    gate.look(hook)
+    gate.poll(hook)
     assert str(gate) == f"{OF}: AWS says that it does not exist"
     load_image_set(image_set_entry(4))
-    assert gate.look(hook)
+    assert gate.poll(hook)
     assert str(gate) == f"{OF}: version 4 is UPDATED (ACTIVE)"
     assert gate.plain() == as_plain(image_set_entry(4))
 
@@ -58,54 +59,54 @@ def test_a_gate_reports_the_status_that_it_last_saw() -> None:
 def test_a_gate_on_a_version_that_is_not_listed_yet_waits_for_it() -> None:
     load_image_set(image_set_entry(4))
     gate, hook = image_set_gate(version="5"), HealthImagingHook()
-    assert not gate.look(hook)
+    assert not gate.poll(hook)
     assert str(gate) == f"{OF}: no version 5 listed yet"
     load_image_set(image_set_entry(4), image_set_entry(5))
-    assert gate.look(hook)
+    assert gate.poll(hook)
 
 
 def test_what_is_missing_is_counted_in_a_row_and_forgotten_once_it_is_there() -> None:
     gate, hook = image_gate(not_found_retries=2), SageMakerImageHook()
-    assert not gate.look(hook)
-    assert not gate.look(hook)
+    assert not gate.poll(hook)
+    assert not gate.poll(hook)
     assert gate.retries_left == 0
     load_image(image_version_entry(1, "ARCHIVED") | {"ImageVersionStatus": "CREATED"})
-    assert gate.look(hook)
+    assert gate.poll(hook)
     assert gate.retries_left == 2
 
 
 def test_what_stays_missing_is_an_error_after_its_retries() -> None:
     gate, hook = image_gate(not_found_retries=1), SageMakerImageHook()
-    assert not gate.look(hook)
+    assert not gate.poll(hook)
     with pytest.raises(ResourceMissingError, match="ListImageVersions for image studio-kernel"):
-        gate.look(hook)
+        gate.poll(hook)
 
 
 def test_passing_trouble_leaves_the_count_as_it_is() -> None:
     gate, hook = image_gate(not_found_retries=2), SageMakerImageHook()
-    gate.look(hook)
+    gate.poll(hook)
     inject_fault("sagemaker", "ListImageVersions", error={"code": "AccessDeniedException"})
     with pytest.raises(AwsCallError):
-        gate.look(hook)
+        gate.poll(hook)
     assert gate.retries_left == 1
 
 
 @pytest.mark.parametrize("wait_until", ["ready", "settled"])
 def test_an_image_without_versions_waits_for_its_first(wait_until: str) -> None:
     load_image()
-    assert not image_gate(wait_until=wait_until).look(SageMakerImageHook())
+    assert not image_gate(wait_until=wait_until).poll(SageMakerImageHook())
 
 
 def test_a_deleted_version_of_an_image_is_one_that_is_listed_no_more() -> None:
     load_image(image_version_entry(2))
-    assert image_gate(wait_until="deleted", version=1).look(SageMakerImageHook())
-    assert not image_gate(wait_until="deleted", version=2).look(SageMakerImageHook())
+    assert image_gate(wait_until="deleted", version=1).poll(SageMakerImageHook())
+    assert not image_gate(wait_until="deleted", version=2).poll(SageMakerImageHook())
 
 
 def test_a_failed_version_names_the_image_set() -> None:
     load_image_set(image_set_entry(2, "UPDATE_FAILED"))
     with pytest.raises(VersionFailedError, match=f"^{OF}: version 2 is UPDATE_FAILED"):
-        image_set_gate().look(HealthImagingHook())
+        image_set_gate().poll(HealthImagingHook())
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from support import (
     stub_aws,
 )
 
-from airflow_imgver.versions import as_plain
+from airflow_imgver.text import as_plain
 
 SETS = ("list-image-set-versions", "--datastore-id", DATASTORE, "--image-set-id", IMAGE_SET)
 IMAGES = ("list-image-versions", "--image-name", IMAGE)

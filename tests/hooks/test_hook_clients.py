@@ -91,7 +91,7 @@ def test_region_and_verify_of_the_hook_win_over_the_connections(
     assert hook.conn.meta.region_name == "us-west-2"
     assert hook.verify is False
     identity = {"datastore_id": DATASTORE, "image_set_id": IMAGE_SET, "image_name": IMAGE}
-    assert hook.whereabouts(identity) == {"region_name": "us-west-2", "aws_partition": "aws"}
+    assert hook.console_address(identity) == {"region_name": "us-west-2", "aws_partition": "aws"}
 
 
 # --- the host prefix ------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from airflow_imgver.exceptions import (
 )
 from airflow_imgver.operators.healthimaging import HealthImagingListImageSetVersionsOperator
 from airflow_imgver.operators.sagemaker_image import SageMakerListImageVersionsOperator
-from airflow_imgver.versions import as_plain
+from airflow_imgver.text import as_plain
 
 HISTORY = [
     image_set_entry(4),

@@ -22,7 +22,7 @@ from support import changes_after, client_of, context_of
 
 from airflow_imgver.emulator.state import load
 from airflow_imgver.operators.healthimaging import HealthImagingVersionReportOperator
-from airflow_imgver.versions import as_plain
+from airflow_imgver.text import as_plain
 
 GOLDEN = Path(__file__).with_name("golden")
 REMADE = Path(__file__).parents[2] / "build" / "golden"

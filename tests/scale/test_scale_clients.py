@@ -197,7 +197,7 @@ def test_an_edited_connection_gets_a_new_client_within_seconds(monkeypatch: pyte
                 await asyncio.sleep(20)
                 edited = json.loads(connection_json(timeline.stub.url)) | {"login": "edited"}
                 monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(edited))
-                await asyncio.sleep(clients.SECONDS_A_CONNECTION_IS_REMEMBERED + 1)
+                await asyncio.sleep(clients.SECONDS_A_CONNECTION_IS_CACHED + 1)
                 with cancelled_at_the_end(trigger("1" * 32, poke_interval=2)):
                     await asyncio.sleep(20)
             return [key_of(asked) for asked in timeline.stub.asked if asked_about(asked) == "1" * 32]

@@ -30,7 +30,7 @@ from waits import (
 )
 
 from airflow_imgver.exceptions import InvalidIdentityError, ResourceMissingError, VersionFailedError
-from airflow_imgver.gate import Gate
+from airflow_imgver.gate.gate import Gate
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
@@ -259,7 +259,7 @@ def test_what_failed_keeps_no_frames_alive(monkeypatch: pytest.MonkeyPatch) -> N
         hook = HealthImagingHook()
         many = gate(IDS, not_found_retries=0)
         with pytest.raises(ResourceMissingError):
-            many.look(hook)
+            many.poll(hook)
         hook.conn.close()
     kept = [watched.error for watched in many._watched.values()]
     assert len(kept) == 3

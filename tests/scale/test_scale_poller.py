@@ -22,7 +22,7 @@ from waits import (
     trigger,
 )
 
-from airflow_imgver.gate import Watched
+from airflow_imgver.gate.watched import Watched
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.triggers.poller import Inbox, Interest, Poller
 
@@ -43,12 +43,12 @@ def test_plans_made_anew_again_and_again_do_not_fill_the_heap(monkeypatch: pytes
             poller = Poller(hook)
             inbox = Inbox()
             # Stale entries behind a plan that is due before them do not reach the top of the heap.
-            poller.look_after(_Stub("9" * 32, 60.0, inbox, loop.now).interest, 10.0)
+            poller.poll_in(_Stub("9" * 32, 60.0, inbox, loop.now).interest, 10.0)
             longest = 0
             for number in range(20_000):
                 one = _Stub(f"{number % 7:032d}", 60.0, inbox, loop.now).interest
-                poller.look_after(one, 1e6)
-                poller.look_after(one, 1e5)
+                poller.poll_in(one, 1e6)
+                poller.poll_in(one, 1e5)
                 poller.forget(one)
                 longest = max(longest, len(poller._heap))
             poller.close()
@@ -66,7 +66,7 @@ def test_waits_hear_of_it_when_the_system_gives_no_thread(monkeypatch: pytest.Mo
             inbox = Inbox()
             # As at the end of the interpreter, and where no thread can be started.
             poller._threads.shutdown()
-            poller.look_after(_Stub("0" * 32, 60.0, inbox, loop.now).interest, 1.0)
+            poller.poll_in(_Stub("0" * 32, 60.0, inbox, loop.now).interest, 1.0)
             ((_, answer),) = await inbox.get(100)
             poller.close()
             return answer

@@ -25,7 +25,7 @@ from waits import (
 )
 
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
-from airflow_imgver.triggers.schedule import LONGEST_BACKOFF, Schedule
+from airflow_imgver.triggers.schedule import LONGEST_BACKOFF, Pace, Schedule
 
 
 def polls_of(
@@ -71,9 +71,9 @@ def test_pauses_grow_within_the_bounds_of_poke_mode(interval: float, max_wait: f
         timeout=10**9,
     )
     for number in range(50):
-        schedule = Schedule(interval, exponential_backoff=True, max_wait=max_wait)
+        schedule = Schedule(Pace(interval, exponential_backoff=True, max_wait=max_wait))
         for poke_count in range(1, 12):
-            pause = schedule.after_look()
+            pause = schedule.after_poll()
             base = max(int(interval * 2 ** (poke_count - 2)), 1)
             poked = sensor._get_next_poke_interval(float(number), lambda: 0.0, poke_count)
             for each in (pause, poked):
@@ -81,19 +81,19 @@ def test_pauses_grow_within_the_bounds_of_poke_mode(interval: float, max_wait: f
 
 
 def test_a_pause_never_overflows_however_long_a_gate_has_waited() -> None:
-    schedule = Schedule(60, exponential_backoff=True)
-    assert all(schedule.after_look() < float("inf") for _ in range(5000))
+    schedule = Schedule(Pace(60, exponential_backoff=True))
+    assert all(schedule.after_poll() < float("inf") for _ in range(5000))
     assert all(schedule.after_error() <= LONGEST_BACKOFF for _ in range(5000))
 
 
 def test_without_backoff_the_pause_is_the_interval_but_after_errors() -> None:
-    schedule = Schedule(60)
-    assert schedule.after_look() == 60
+    schedule = Schedule(Pace(60))
+    assert schedule.after_poll() == 60
     pauses = [schedule.after_error() for _ in range(200)]
     assert 30 <= min(pauses) < max(pauses) <= LONGEST_BACKOFF
     assert len(set(pauses)) > 190
     assert schedule.errors == 200
-    assert schedule.after_look() == 60
+    assert schedule.after_poll() == 60
     assert schedule.errors == 0
 
 

@@ -40,7 +40,7 @@ from airflow_imgver.exceptions import (
 )
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
 from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
-from airflow_imgver.versions import as_plain
+from airflow_imgver.text import as_plain
 
 MODES = ("poke", "reschedule", "deferrable")
 IN_EACH_MODE = pytest.mark.parametrize("mode", MODES)

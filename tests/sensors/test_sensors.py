@@ -196,7 +196,7 @@ def test_ids_come_from_the_xcom_of_the_task_before_and_order_the_two() -> None:
 
 @pytest.mark.parametrize("cls", [HealthImagingImageSetVersionSensor, SageMakerImageVersionSensor])
 def test_what_says_what_is_watched_is_templated(cls: Any) -> None:
-    assert {*cls.trigger_class.identity_fields, "version", "aws_conn_id", "region_name"} <= {
+    assert {*cls.service.identity_names, "version", "aws_conn_id", "region_name"} <= {
         *cls.template_fields
     }
 

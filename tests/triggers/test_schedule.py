@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_imgver.triggers.schedule import LONGEST_BACKOFF, SOONEST_FIRST_LOOK, Schedule
+from airflow_imgver.triggers.schedule import LONGEST_BACKOFF, SOONEST_FIRST_POLL, Pace, Schedule
 
 intervals = st.floats(0, 100_000, allow_nan=False)
 ROUNDING = 1e-9
@@ -16,39 +16,39 @@ ROUNDING = 1e-9
 def test_the_first_poll_comes_about_within_the_interval_and_no_sooner_than_ten_seconds_or_it(
     interval: float,
 ) -> None:
-    first = Schedule(interval).first()
-    soonest = min(SOONEST_FIRST_LOOK, interval)
+    first = Schedule(Pace(interval)).first()
+    soonest = min(SOONEST_FIRST_POLL, interval)
     assert soonest <= first <= max(interval, 2 * soonest)
 
 
 def test_gates_released_together_do_not_poll_together() -> None:
-    assert len({Schedule(60).first() for _ in range(100)}) > 90
+    assert len({Schedule(Pace(60)).first() for _ in range(100)}) > 90
 
 
 @given(intervals, st.integers(1, 20))
 def test_without_backoff_every_pause_is_the_interval(interval: float, polls: int) -> None:
-    schedule = Schedule(interval)
-    assert {schedule.after_look() for _ in range(polls)} == {interval}
+    schedule = Schedule(Pace(interval))
+    assert {schedule.after_poll() for _ in range(polls)} == {interval}
 
 
 @given(st.floats(1, 10_000))
 def test_with_backoff_pauses_double_as_poke_modes_do(interval: float) -> None:
-    schedule = Schedule(interval, exponential_backoff=True)
+    schedule = Schedule(Pace(interval, exponential_backoff=True))
     for look in range(1, 12):
         least = max(interval * 2.0 ** (look - 2), 1.0)
-        assert least <= schedule.after_look() <= 2 * least
+        assert least <= schedule.after_poll() <= 2 * least
 
 
 @given(intervals, st.floats(0, 1000), st.integers(1, 200))
 def test_with_backoff_no_pause_is_longer_than_max_wait(interval: float, max_wait: float, polls: int) -> None:
-    schedule = Schedule(interval, exponential_backoff=True, max_wait=max_wait)
-    assert all(schedule.after_look() <= max_wait for _ in range(polls))
+    schedule = Schedule(Pace(interval, exponential_backoff=True, max_wait=max_wait))
+    assert all(schedule.after_poll() <= max_wait for _ in range(polls))
 
 
 def test_thousands_of_polls_do_not_overflow() -> None:
-    schedule = Schedule(60, exponential_backoff=True)
+    schedule = Schedule(Pace(60, exponential_backoff=True))
     for _ in range(5000):
-        assert 0 < schedule.after_look() < float("inf")
+        assert 0 < schedule.after_poll() < float("inf")
         assert 0 < schedule.after_error() < float("inf")
 
 
@@ -56,7 +56,7 @@ def test_thousands_of_polls_do_not_overflow() -> None:
 def test_passing_errors_are_waited_out_longer_each_time_up_to_five_minutes_or_the_interval(
     interval: float,
 ) -> None:
-    schedule = Schedule(interval)
+    schedule = Schedule(Pace(interval))
     base = max(interval, 1.0)
     for errors in range(1, 15):
         pause = schedule.after_error()
@@ -66,15 +66,15 @@ def test_passing_errors_are_waited_out_longer_each_time_up_to_five_minutes_or_th
 
 
 def test_a_successful_poll_forgets_the_errors_before_it() -> None:
-    schedule = Schedule(1)
+    schedule = Schedule(Pace(1))
     for _ in range(5):
         schedule.after_error()
-    schedule.after_look()
+    schedule.after_poll()
     assert schedule.errors == 0
     assert schedule.after_error() <= 2
 
 
 @pytest.mark.parametrize("interval", [0, 0.05])
 def test_passing_errors_never_make_a_tight_loop(interval: float) -> None:
-    schedule = Schedule(interval)
+    schedule = Schedule(Pace(interval))
     assert all(schedule.after_error() >= 0.5 for _ in range(50))

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from airflow_imgver.triggers.shared import Shared
+from airflow_imgver.triggers.shared import SharedFuture
 
 WAITS = 200
 
 
 def test_those_who_wait_go_on_one_after_the_other() -> None:
     async def most_in_a_turn() -> int:
-        shared = Shared(asyncio.get_running_loop().create_future())
+        shared = SharedFuture(asyncio.get_running_loop().create_future())
         gone_on = 0
 
         async def wait() -> None:
@@ -37,7 +37,7 @@ def test_those_who_wait_go_on_one_after_the_other() -> None:
 
 def test_one_that_is_cancelled_takes_nothing_from_the_others() -> None:
     async def scene() -> list[str]:
-        shared = Shared(asyncio.get_running_loop().create_future())
+        shared = SharedFuture(asyncio.get_running_loop().create_future())
         first, *others = [asyncio.create_task(shared.get()) for _ in range(3)]
         await asyncio.sleep(0)
         first.cancel()
@@ -52,7 +52,7 @@ def test_one_that_is_cancelled_takes_nothing_from_the_others() -> None:
 
 def test_all_hear_of_a_failure() -> None:
     async def scene() -> list[object]:
-        shared = Shared(asyncio.get_running_loop().create_future())
+        shared = SharedFuture(asyncio.get_running_loop().create_future())
         waits = [asyncio.create_task(shared.get()) for _ in range(3)]
         await asyncio.sleep(0)
         shared.future.set_exception(RuntimeError("no role"))
