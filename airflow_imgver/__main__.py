@@ -1,4 +1,4 @@
-"""``python -m airflow_imgver``: the commands of ``airflow imgver``, which Airflow 3.1 does not load itself."""
+"""``python -m airflow_imgver``: the commands of ``airflow imgver``, which Airflow 3.1 does not load."""
 
 from __future__ import annotations
 

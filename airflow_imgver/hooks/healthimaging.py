@@ -148,7 +148,7 @@ class HealthImagingHook(ImageVersionHook):
         :raises ValueError: a time cannot be read.
         :raises AwsCallError: AWS refused or did not answer.
         """
-        self.check_datastore(datastore_id)
+        self.service.check({"datastore_id": datastore_id}, only=("datastore_id",))
         after = time_value(updated_after, "updated_after")
         before = time_value(updated_before, "updated_before")
         request: dict[str, Any] = {"datastoreId": datastore_id}
@@ -157,15 +157,6 @@ class HealthImagingHook(ImageVersionHook):
             between = {"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]}
             request["searchCriteria"] = {"filters": [between]}
         return self.find(request, f"data store {datastore_id}", page_size=page_size)
-
-    @classmethod
-    def check_datastore(cls, datastore_id: Any) -> str:
-        """
-        Check the id of a data store.
-
-        :raises InvalidIdentityError: it breaks AWS's pattern.
-        """
-        return cls.service.check({"datastore_id": datastore_id}, ("datastore_id",))["datastore_id"]
 
     def watched_version(self, found: FoundVersions) -> VersionStatus | None:
         """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_imgver.arguments.identities import checked_names
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.links.healthimaging import HealthImagingImageSetLink
 from airflow_imgver.operators.base import ListVersionsOperator
@@ -72,18 +71,13 @@ class HealthImagingVersionReportOperator(VersionReportOperator[HealthImagingHook
         self.image_set_ids = image_set_ids
 
     def _where(self) -> str:
-        HealthImagingHook.check_datastore(self.datastore_id)
+        self.service.check({"datastore_id": self.datastore_id}, only=("datastore_id",))
         return f"data store {self.datastore_id}"
-
-    def _identify(self, name: str) -> Mapping[str, str]:
-        return {"datastore_id": self.datastore_id, "image_set_id": name}
 
     def _candidates(self, scope: Scope) -> Iterator[Candidate]:
         if self.image_set_ids is None:
             return self._changed(scope)
-        check = self.service.check
-        names = checked_names(self.image_set_ids, "image_set_ids", lambda name: check(self._identify(name)))
-        return map(Candidate, names)
+        return map(Candidate, self._checked_names(self.image_set_ids, "image_set_ids"))
 
     def _changed(self, scope: Scope) -> Iterator[Candidate]:
         """

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
-from airflow_imgver.arguments.identities import as_list
+from airflow_imgver.arguments.identities import as_list, checked_names
 from airflow_imgver.arguments.times import duration_value, time_value
 from airflow_imgver.exceptions import UnreadableError
 from airflow_imgver.hooks.base import ImageVersionHook
@@ -80,15 +80,25 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
 
     def _where(self) -> str:
         """Return the scope in words; checks it before any request."""
-        raise NotImplementedError
+        return f"all {self.service.things}"
 
     def _candidates(self, scope: Scope) -> Iterable[Candidate]:
-        """Find the image sets or images to list."""
-        raise NotImplementedError
+        """Find the image sets or images to list; with an interval, their versions decide which belong."""
+        everything = scope.after is None and scope.before is None
+        return (Candidate(name, certain=everything) for name in self._find())
 
-    def _identify(self, name: str) -> Mapping[str, str]:
+    def _find(self) -> Iterator[str]:
+        """Find all of the service's image sets or images."""
+        return self.hook.find({}, self._where())
+
+    def _identify(self, name: str) -> dict[str, str]:
         """Make the hook's identity of a candidate's name."""
-        raise NotImplementedError
+        *outer, key = self.service.identity_names
+        return {**{field: getattr(self, field) for field in outer}, key: name}
+
+    def _checked_names(self, value: Any, field: str) -> list[str]:
+        """Read the ids or names that the author gave; checks them before any request."""
+        return checked_names(value, field, lambda name: self.service.check(self._identify(name)))
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

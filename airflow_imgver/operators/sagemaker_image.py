@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
-from airflow_imgver.arguments.identities import checked_names
 from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook, SortBy, SortOrder
 from airflow_imgver.links.sagemaker_image import SageMakerImageLink
@@ -108,20 +107,14 @@ class SageMakerImageVersionReportOperator(VersionReportOperator[SageMakerImageHo
         if self.image_names is not None:
             if self.name_contains:
                 raise ValueError("Give image_names or name_contains, not both.")
-            names = self._names()
+            names = self._checked_names(self.image_names, "image_names")
             return f"image {names[0]}" if len(names) == 1 else f"{len(names)} images by name"
         return f"images with {self.name_contains} in their names" if self.name_contains else "all images"
 
-    def _identify(self, name: str) -> Mapping[str, str]:
-        return {"image_name": name}
+    def _candidates(self, scope: Scope) -> Iterable[Candidate]:
+        if self.image_names is None:
+            return super()._candidates(scope)
+        return map(Candidate, self._checked_names(self.image_names, "image_names"))
 
-    def _names(self) -> list[str]:
-        check = self.service.check
-        return checked_names(self.image_names, "image_names", lambda name: check(self._identify(name)))
-
-    def _candidates(self, scope: Scope) -> Iterator[Candidate]:
-        if self.image_names is not None:
-            return map(Candidate, self._names())
-        everything = scope.after is None and scope.before is None
-        names = self.hook.iter_image_names(name_contains=self.name_contains)
-        return (Candidate(name, certain=everything) for name in names)
+    def _find(self) -> Iterator[str]:
+        return self.hook.iter_image_names(name_contains=self.name_contains)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pkgutil import resolve_name
 from typing import Any
 
 import pytest
-from airflow.exceptions import AirflowRescheduleException
-from airflow.models.trigger import Trigger
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
-from airflow.sdk import timezone
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
+from modes import MODES, ended
 from support import (
     DATASTORE,
     IMAGE,
     IMAGE_SET,
     MISMATCH,
-    TaskInstance,
     changes_after,
     connection_json,
     context_of,
@@ -42,17 +35,7 @@ from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSen
 from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
 from airflow_imgver.text import as_plain
 
-MODES = ("poke", "reschedule", "deferrable")
 IN_EACH_MODE = pytest.mark.parametrize("mode", MODES)
-
-
-@dataclass
-class Outcome:
-    """How a task ended: what it returned, or what it raised; and what it left in XCom."""
-
-    value: Any = None
-    error: Exception | None = None
-    xcoms: dict[str, Any] = field(default_factory=dict)
 
 
 def image_set_gate(**more: Any) -> HealthImagingImageSetVersionSensor:
@@ -63,51 +46,6 @@ def image_set_gate(**more: Any) -> HealthImagingImageSetVersionSensor:
 
 def image_gate(**more: Any) -> SageMakerImageVersionSensor:
     return SageMakerImageVersionSensor(**{"image_name": IMAGE, **more})
-
-
-def ended(make: Callable[..., Any], mode: str, **more: Any) -> Outcome:
-    """Run a gate to its end, as Airflow does in a mode; every leg is a new object."""
-    given = {
-        "task_id": "gate",
-        "poke_interval": 0.05,
-        "timeout": 20,
-        "deferrable": mode == "deferrable",
-        "mode": "reschedule" if mode == "reschedule" else "poke",
-        "botocore_config": {"retries": {"total_max_attempts": 1}},
-        **more,
-    }
-    ti = TaskInstance()
-    outcome = Outcome(xcoms=ti.xcoms)
-    try:
-        outcome.value = _legs(lambda: make(**given), ti)
-    except Exception as error:  # noqa: BLE001  # whatever ends the task is what the test is about
-        outcome.error = error
-    return outcome
-
-
-def _legs(make: Callable[[], Any], ti: TaskInstance) -> Any:
-    legs = 0
-    while True:
-        context = context_of(ti, task_reschedule_count=legs)
-        try:
-            return make().execute(context)
-        except AirflowRescheduleException:
-            legs += 1
-            ti.first_rescheduled = ti.first_rescheduled or timezone.utcnow()
-        except TaskDeferred as deferred:
-            # Arguments beside the event are left out here, as dag.test() leaves them out.
-            event = _event(*deferred.trigger.serialize())
-            return make().resume_execution(deferred.method_name, {"event": event}, context)
-
-
-def _event(classpath: str, kwargs: dict[str, Any]) -> Any:
-    trigger = resolve_name(classpath)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
-
-    async def events() -> list[Any]:
-        return [event.payload async for event in trigger.run()]
-
-    (payload,) = asyncio.run(events())
-    return payload
 
 
 pytestmark = pytest.mark.usefixtures("aws_connection")

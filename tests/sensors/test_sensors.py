@@ -196,9 +196,7 @@ def test_ids_come_from_the_xcom_of_the_task_before_and_order_the_two() -> None:
 
 @pytest.mark.parametrize("cls", [HealthImagingImageSetVersionSensor, SageMakerImageVersionSensor])
 def test_what_says_what_is_watched_is_templated(cls: Any) -> None:
-    assert {*cls.service.identity_names, "version", "aws_conn_id", "region_name"} <= {
-        *cls.template_fields
-    }
+    assert {*cls.service.identity_names, "version", "aws_conn_id", "region_name"} <= {*cls.template_fields}
 
 
 def test_the_default_of_deferrable_is_airflows() -> None:
