@@ -43,7 +43,7 @@ MODEL_PACKAGE = Service(
         operation="ListModelPackages",
         method="list_model_packages",
         result_key="ModelPackageSummaryList",
-        token="NextToken",  # noqa: S106
+        token="NextToken",
         page_size="MaxResults",
         largest_page=100,
     ),
@@ -51,7 +51,7 @@ MODEL_PACKAGE = Service(
         operation="ListModelPackageGroups",
         method="list_model_package_groups",
         result_key="ModelPackageGroupSummaryList",
-        token="NextToken",  # noqa: S106
+        token="NextToken",
         page_size="MaxResults",
         largest_page=100,
     ),

@@ -87,6 +87,7 @@ def gate(**more: Any) -> ModelPackageSensor:
 # Airflow's own parser knows only the commands of installed providers.
 PROGRAM = """
 import argparse, sys
+from airflow_imgver.cli.definition import commands_of
 from model_packages import MODEL_PACKAGE
 command = {each.name: each for each in commands_of(MODEL_PACKAGE)}[sys.argv[1]]
 parser = argparse.ArgumentParser()
