@@ -2,7 +2,7 @@
 An embedded AWS for HealthImaging image sets and SageMaker images, built on moto.
 
 ``serve()`` answers over HTTP, ``mock_image_versions()`` inside the process, and ``inject_fault()`` makes
-either go wrong. Importing this package imports nothing; moto comes with the first name that is used.
+calls of either fail. Importing this package imports nothing else; the first name that is used imports moto.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
     "serve",
 ]
 
-_HOMES = {
+_MODULES = {
     "StateError": "state",
     "calls": "faults",
     "clear_faults": "faults",
@@ -41,18 +41,18 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        home = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("airflow_imgver", "airflow"):
             raise
         raise ModuleNotFoundError(
-            f"The embedded AWS needs {error.name!r}: pip install 'airflow-provider-imgver[emulator]'",
+            f"The embedded AWS needs {error.name!r}: pip install 'airflow-provider-imgver[emulator]'.",
             name=error.name,
         ) from error
-    return getattr(home, name)
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs the embedded AWS until it is told to stop: ``python -m airflow_imgver.emulator``."""
+"""Runs the embedded AWS until a signal stops it: ``python -m airflow_imgver.emulator``."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verbose:
         logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stderr)
         logging.getLogger("airflow_imgver.emulator").setLevel(logging.INFO)
-    # Nothing here talks to AWS, so that a profile that does not exist must not keep it from starting.
+    # Nothing here calls AWS, so a profile that does not exist must not prevent the start.
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
 
-    # Not at the top: it takes a second, in which an interrupt would end in a traceback.
+    # Not at the top: the import takes a second, in which an interrupt would end in a traceback.
     from airflow_imgver.emulator.server import serve
     from airflow_imgver.emulator.state import StateError
 
@@ -66,28 +66,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, help="the port; 0 takes a free one (%(default)s)"
     )
-    parser.add_argument("--state", metavar="FILE.json", help="image sets and images to begin with")
+    parser.add_argument("--state", metavar="FILE.json", help="image sets and images to start with")
     parser.add_argument(
         "--transition-seconds",
         type=_seconds,
         metavar="S",
-        help="how long a state change takes (none: at once)",
+        help="how long a state change takes (default: zero)",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="one line a request on stderr")
+    parser.add_argument("-v", "--verbose", action="store_true", help="one line per request on stderr")
     return parser
 
 
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port")
+        raise argparse.ArgumentTypeError(f"{port} is not a port")
     return port
 
 
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no duration")
+        raise argparse.ArgumentTypeError(f"{text} is not a duration")
     return seconds
 
 

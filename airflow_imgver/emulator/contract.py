@@ -1,4 +1,4 @@
-"""Requests, read and checked against botocore's service models."""
+"""Reads requests, and checks them against botocore's service models."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import base64
 import functools
 import json
 import re
-import sys
-import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from moto.core.model import ServiceModel
     from moto.core.request import Request
 
-# Coral, which writes these texts at AWS, quotes a value whole; a token of 9,000 characters helps nobody.
+# AWS quotes a value whole, which for a token of 9,000 characters hides the rest of the message.
 _LONGEST_QUOTE = 256
 
 
@@ -36,26 +34,27 @@ def check_request(service: str, operation: str, params: Mapping[str, Any]) -> No
     """
     Check the parameters of a request against the service model.
 
-    Checked are required members, types, enumerations, lengths, ranges, patterns and unions, at every depth.
-    What the model marks as sensitive is never quoted. Unknown members are left alone, as AWS leaves them.
+    The check covers required members, types, enumerations, lengths, ranges, patterns and unions, at every
+    depth. It never quotes a value that the model marks as sensitive, and ignores unknown members, as AWS
+    does.
 
     :param service: botocore's name of the service, such as ``medical-imaging``.
     :param operation: The operation as the model spells it, such as ``ListImageSetVersions``.
     :param params: The request's members by their model names.
-    :raises ValidationException: with every complaint, in AWS's words.
+    :raises ValidationException: the parameters do not fit; the message names all reasons in AWS's words.
     """
     shape = service_model(service).operation_model(operation).input_shape
     if shape is None:
         return
-    complaints = list(_complaints(shape, params, "", sensitive=False))
-    if complaints:
-        errors = "error" if len(complaints) == 1 else "errors"
-        raise ValidationException(f"{len(complaints)} validation {errors} detected: {'; '.join(complaints)}")
+    violations = list(_violations(shape, params, "", sensitive=False))
+    if violations:
+        errors = "error" if len(violations) == 1 else "errors"
+        raise ValidationException(f"{len(violations)} validation {errors} detected: {'; '.join(violations)}")
 
 
 @functools.cache
 def service_model(service: str) -> ServiceModel:
-    """Give botocore's model of a service, kept because building it for each request is slow."""
+    """Give botocore's model of a service, from a cache because it is slow to build."""
     return get_service_model(service)
 
 
@@ -65,12 +64,12 @@ def read_request(
     """
     Read the parameters of an HTTP request by the service's protocol, and check them.
 
-    moto's own parsers let a number that is none end in an HTTP 500; here it is a ValidationException.
+    moto's own parsers answer HTTP 500 to a text in the place of a number; this one a ValidationException.
 
     :param service: botocore's name of the service.
     :param operation: The operation as the model spells it.
     :param request: The request as it came.
-    :param labels: What the path says, by the names in the model's ``requestUri``.
+    :param labels: The parts of the path, by the names in the model's ``requestUri``.
     :return: The request's members by their model names; timestamps aware and in UTC, blobs as bytes.
     :raises ValidationException: the request does not fit the model.
     """
@@ -81,7 +80,7 @@ def read_request(
     params: dict[str, Any] = parser.parse(
         {
             "method": request.method,
-            # Not request.values, which mixes what a form in the body says into the query.
+            # Not request.values, which adds the members of a form in the body to the query.
             "values": request.args,
             "headers": request.headers,
             "body": request.get_data(),
@@ -93,40 +92,40 @@ def read_request(
     return params
 
 
-def _complaints(shape: Shape, value: Any, path: str, *, sensitive: bool) -> Iterator[str]:
+def _violations(shape: Shape, value: Any, path: str, *, sensitive: bool) -> Iterator[str]:
     sensitive = sensitive or bool(shape.metadata.get("sensitive"))
     wrong = _wrong_type(shape, value)
     if wrong:
-        yield _complaint(value, path, wrong, sensitive)
+        yield _violation(value, path, wrong, sensitive)
         return
     broken = list(_broken_constraints(shape, value))
     for constraint in broken:
-        yield _complaint(value, path, constraint, sensitive)
+        yield _violation(value, path, constraint, sensitive)
     if isinstance(shape, StructureShape):
-        yield from _structure_complaints(shape, value, path, sensitive)
+        yield from _structure_violations(shape, value, path, sensitive)
     elif isinstance(shape, ListShape):
         for position, item in enumerate(value, start=1):
-            yield from _complaints(shape.member, item, f"{path}.{position}.member", sensitive=sensitive)
+            yield from _violations(shape.member, item, f"{path}.{position}.member", sensitive=sensitive)
     elif isinstance(shape, MapShape):
         for name, item in value.items():
-            yield from _complaints(shape.key, name, f"{path}.key", sensitive=sensitive)
-            yield from _complaints(shape.value, item, f"{path}.{name}.member", sensitive=sensitive)
+            yield from _violations(shape.key, name, f"{path}.key", sensitive=sensitive)
+            yield from _violations(shape.value, item, f"{path}.{name}.member", sensitive=sensitive)
 
 
-def _structure_complaints(shape: StructureShape, value: Any, path: str, sensitive: bool) -> Iterator[str]:
+def _structure_violations(shape: StructureShape, value: Any, path: str, sensitive: bool) -> Iterator[str]:
     inside = f"{path}." if path else ""
     for name in shape.required_members:
         if value.get(name) is None:
-            yield _complaint(None, inside + name, "Member must not be null", sensitive)
+            yield _violation(None, inside + name, "Member must not be null", sensitive)
     given = {name: value[name] for name in shape.members if value.get(name) is not None}
     if shape.is_tagged_union and len(given) != 1:
         names = ", ".join(shape.members)
-        yield _complaint(given, path, f"Member must have exactly one of: [{names}]", sensitive=True)
+        yield _violation(given, path, f"Member must have exactly one of: [{names}]", sensitive=True)
     for name, item in given.items():
-        yield from _complaints(shape.members[name], item, inside + name, sensitive=sensitive)
+        yield from _violations(shape.members[name], item, inside + name, sensitive=sensitive)
 
 
-def _complaint(value: Any, path: str, constraint: str, sensitive: bool) -> str:
+def _violation(value: Any, path: str, constraint: str, sensitive: bool) -> str:
     if value is None:
         subject = "Value null"
     elif sensitive or isinstance(value, bytes):
@@ -180,75 +179,29 @@ def _broken_constraints(shape: Shape, value: Any) -> Iterator[str]:
     if allowed and value not in allowed:
         yield f"Member must satisfy enum value set: [{', '.join(allowed)}]"
     pattern = shape.metadata.get("pattern")
-    # Some of AWS's patterns take exponential time on a text that is longer than the service lets in.
+    # Some of AWS's patterns take exponential time on a text that is longer than the service accepts.
     if pattern and in_bounds and not compiled_pattern(pattern).fullmatch(value):
         yield f"Member must satisfy regular expression pattern: {pattern}"
+
+
+# The patterns that Python cannot compile, of all that the served operations have: Java knows the categories
+# of Unicode by name. Python's \w is every letter (L) and number (N), and the underscore; the rest is Z.
+_PYTHON_PATTERNS = {
+    r"\p{ASCII}{0,8192}": r"[\x00-\x7F]{0,8192}",
+    r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)": (
+        r"(?u:[\w.:/=+\-@ \xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]*)"
+    ),
+}
 
 
 @functools.cache
 def compiled_pattern(pattern: str) -> re.Pattern[str]:
     r"""
-    Compile a pattern of a service model, which is written in Java's dialect.
-
-    Python has no ``\p{...}``, writes characters beyond U+FFFF as one and not as a surrogate pair, and takes
-    no quantifier after ``$``; and Java's ``\d``, ``\w`` and ``\s`` know ASCII alone.
+    Compile a pattern of a service model, in which ``\d``, ``\w`` and ``\s`` mean ASCII alone, as in Java.
 
     :param pattern: The pattern as the model has it.
     """
-    translated: list[str] = []
-    in_class = False
-    for piece in _JAVA_PIECE.findall(pattern):
-        if piece.startswith((r"\p", r"\P")):
-            negated = "^" if piece[1] == "P" else ""
-            characters = _characters_of_property(piece[3:-1])
-            piece = characters if in_class and not negated else f"[{negated}{characters}]"
-        elif len(piece) == len(r"\uD800\uDC00"):
-            piece = f"\\U{_code_of_pair(int(piece[2:6], 16), int(piece[8:], 16)):08x}"
-        elif piece.startswith("${"):
-            piece = "$"
-        elif piece == "[" and in_class:
-            piece = r"\["
-        elif piece in ("[", "]"):
-            in_class = piece == "["
-        translated.append(piece)
-    return re.compile("".join(translated), re.ASCII)
-
-
-_JAVA_PIECE = re.compile(
-    r"\\[pP]\{\w+\}"
-    r"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|\$\{\d+,\d*\}"
-    r"|\\.|.",
-    re.DOTALL,
-)
-
-_POSIX_PROPERTIES = {
-    "ASCII": r"\x00-\x7F",
-    "Alnum": "A-Za-z0-9",
-    "Alpha": "A-Za-z",
-    "Digit": "0-9",
-    "Lower": "a-z",
-    "Upper": "A-Z",
-}
-
-
-def _code_of_pair(high: int, low: int) -> int:
-    return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
-
-
-@functools.cache
-def _characters_of_property(name: str) -> str:
-    if name in _POSIX_PROPERTIES:
-        return _POSIX_PROPERTIES[name]
-    ranges: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
-        if not unicodedata.category(chr(code)).startswith(name):
-            continue
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+    return re.compile(_PYTHON_PATTERNS.get(pattern, pattern), re.ASCII)
 
 
 def _aware_timestamp(value: Any) -> datetime:
@@ -261,8 +214,8 @@ def _strict_base64(value: str) -> bytes:
     return base64.b64decode(value, validate=True)
 
 
-class _Faithful:
-    """A parser that keeps what does not fit its shape as it came, for the check to name it."""
+class _Lenient:
+    """A parser that keeps a value that does not fit its shape, so that the check names it."""
 
     def _parse_shape(self, shape: Shape, node: Any) -> Any:
         try:
@@ -271,7 +224,7 @@ class _Faithful:
             return node
 
     def _parse_structure(self, shape: StructureShape, value: Any) -> Any:
-        # What belongs in the path, the query or a header is not to be had from the body.
+        # A member that belongs in the path, the query or a header is not read from the body.
         elsewhere = {
             member.serialization.get("name", name)
             for name, member in shape.members.items()
@@ -282,7 +235,7 @@ class _Faithful:
 
     def _parse_list(self, shape: ListShape, node: Any) -> Any:
         if not isinstance(node, list):
-            raise TypeError("a text is no list, although it has parts")
+            raise TypeError("a list is not a text")
         if not node and shape.serialization.get("location") == "querystring":
             return None
         return super()._parse_list(shape, node)  # type: ignore[misc]
@@ -312,12 +265,12 @@ class _Faithful:
         return parsed
 
 
-class _FaithfulRestJSONParser(_Faithful, RestJSONParser):
+class _LenientRestJSONParser(_Lenient, RestJSONParser):
     pass
 
 
-class _FaithfulJSONParser(_Faithful, JSONParser):
+class _LenientJSONParser(_Lenient, JSONParser):
     pass
 
 
-_PARSERS = {"rest-json": _FaithfulRestJSONParser, "json": _FaithfulJSONParser}
+_PARSERS = {"rest-json": _LenientRestJSONParser, "json": _LenientJSONParser}

@@ -1,11 +1,11 @@
-"""Orders faults and reads call counts over HTTP: ``/_imgver/faults`` and ``/_imgver/calls``."""
+"""Injects faults and gives call counts over HTTP: ``/_imgver/faults`` and ``/_imgver/calls``."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from airflow_imgver.emulator.fault_orders import fault_from
+from airflow_imgver.emulator.fault_requests import fault_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,15 +21,15 @@ def control(registry: FaultRegistry, method: str, path: str, body: bytes) -> Ans
     """
     Answer a request to ``/_imgver/faults`` or ``/_imgver/calls``.
 
-    :param registry: Where the faults are, and the calls are counted.
+    :param registry: The registry of faults and calls.
     :param method: The HTTP method.
     :param path: The request's path.
     :param body: The request's body; for a POST the arguments of ``inject_fault`` as a JSON object.
-    :return: Status, headers and body; a bad request is a 400 whose ``message`` says why.
+    :return: Status, headers and body; a bad request is a 400 whose ``message`` gives the reason.
     """
     routes: dict[tuple[str, str], Callable[[], object]] = {
-        ("GET", "/_imgver/faults"): lambda: {"faults": registry.orders()},
-        ("POST", "/_imgver/faults"): lambda: _order(registry, body),
+        ("GET", "/_imgver/faults"): lambda: {"faults": registry.pending()},
+        ("POST", "/_imgver/faults"): lambda: _inject(registry, body),
         ("DELETE", "/_imgver/faults"): registry.clear,
         ("GET", "/_imgver/calls"): registry.calls,
         ("DELETE", "/_imgver/calls"): registry.reset_calls,
@@ -37,7 +37,7 @@ def control(registry: FaultRegistry, method: str, path: str, body: bytes) -> Ans
     route = routes.get((method, path.rstrip("/")))
     if route is None:
         known = ", ".join(" ".join(each) for each in routes)
-        return _json(404, {"message": f"There is no {method} {path}; there are {known}."})
+        return _json(404, {"message": f"{method} {path} does not exist; these exist: {known}."})
     try:
         answer = route()
     except ValueError as error:
@@ -45,15 +45,15 @@ def control(registry: FaultRegistry, method: str, path: str, body: bytes) -> Ans
     return _json(200, answer if answer is not None else {})
 
 
-def _order(registry: FaultRegistry, body: bytes) -> object:
+def _inject(registry: FaultRegistry, body: bytes) -> object:
     try:
-        order = json.loads(body)
+        request = json.loads(body)
     except ValueError as error:
         raise ValueError(f"the body is not JSON: {error}") from error
-    if not isinstance(order, dict):
-        raise ValueError(f"the body is {order!r}; it must be a JSON object")  # noqa: TRY004 - a caller's fault
-    registry.add(fault_from(order))
-    return {"faults": registry.orders()}
+    if not isinstance(request, dict):
+        raise ValueError(f"the body is {request!r}; it must be a JSON object")  # noqa: TRY004 - a caller's fault
+    registry.add(fault_from(request))
+    return {"faults": registry.pending()}
 
 
 def _json(status: int, document: object) -> Answer:

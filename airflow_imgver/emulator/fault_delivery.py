@@ -1,4 +1,4 @@
-"""Brings a fault to its caller: as a layer around the server, and around moto's stub inside a process."""
+"""Delivers faults to their callers: around the server's application, and around moto's stub in process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from werkzeug.exceptions import NotFound
 
 from airflow_imgver.emulator.contract import service_model
 from airflow_imgver.emulator.fault_control import CONTROL_PATH, control
-from airflow_imgver.emulator.fault_orders import COMMON_ERRORS, Fault
+from airflow_imgver.emulator.fault_requests import COMMON_ERRORS, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
     Answer = tuple[int, dict[str, str], bytes]
 
 
-class OrderedError(ServiceException):
-    """An error of any service; of a class outside moto's modules, by which moto would guess the service."""
+class InjectedError(ServiceException):
+    """An error of any service. Its class is outside moto's modules, from which moto derives the service."""
 
 
 class ConnectionDropped(ConnectionError):
-    """The connection is to be closed without an answer; the server carries that out."""
+    """The server must close the connection without an answer."""
 
 
 class FaultLayer:
     """
     WSGI middleware around moto's application.
 
-    It counts every call, lets faults happen, and answers ``/_imgver/faults`` and ``/_imgver/calls``. The body
-    under ``wsgi.input`` must be seekable, because finding the operation may mean to read it.
+    It counts every call, delivers faults, and answers ``/_imgver/faults`` and ``/_imgver/calls``. The body
+    under ``wsgi.input`` must be seekable, because the search for the operation may read it.
 
     :param application: moto's dispatcher.
-    :param registry: Where the faults are, and the calls are counted.
+    :param registry: The registry of faults and calls.
     """
 
     def __init__(self, application: DomainDispatcherApplication, registry: FaultRegistry) -> None:
@@ -73,7 +73,7 @@ class FaultLayer:
             met.delay()
             return self._application(environ, start_response)  # type: ignore[no-any-return]
         if met.fault.kind == "drop":
-            raise ConnectionDropped(f"{met.fault.operation} was to be dropped")
+            raise ConnectionDropped(f"a fault closes the connection of {met.fault.operation}")
         if met.fault.kind == "truncate":
             return self._respond(start_response, self._cut_answer(environ))
         return self._respond(start_response, faulty_answer(met.fault, environ.get("CONTENT_TYPE")))
@@ -84,7 +84,8 @@ class FaultLayer:
             package = self._application.get_backend_for_host(host or "s3.us-east-1.amazonaws.com")
             return operation_of(package, Request(environ.copy()))
         except (LookupError, ValueError):
-            # moto names a few hosts from headers that a stray request lacks; it answers such a one itself.
+            # moto derives a few hosts from headers that this request lacks; moto then answers the request
+            # itself.
             return None
         finally:
             environ["wsgi.input"].seek(0)
@@ -118,17 +119,17 @@ def deliver_in_process(
     """
     Put the faults around moto's stub for botocore.
 
-    A handler of botocore's before-send event could not keep moto from carrying a call out: botocore asks all
-    the handlers, and then takes the first answer.
+    A handler of botocore's before-send event could not keep moto from carrying out a call: botocore calls all
+    handlers, and then takes the first answer.
 
     :param carry_out: ``moto.core.models.botocore_stubber.process_request``.
-    :param registry: Where the faults are, and the calls are counted.
+    :param registry: The registry of faults and calls.
     """
 
     @functools.wraps(carry_out)
     def process_request(request: AWSPreparedRequest) -> Any:
         aws_url, _ = get_equivalent_url_in_aws_domain(request.url)
-        # Without a body that can be read only once: moto is to read it, and no operation is named in it.
+        # Without a body that can be read only once: moto reads it, and it never names the operation.
         body = request.body if isinstance(request.body, str | bytes | bytearray) else None
         normalized = Request.from_primitives(request.method, request.url, request.headers, body)
         called = operation_of(get_service_from_url(aws_url.geturl()), normalized)
@@ -153,7 +154,7 @@ def operation_of(moto_package: str | None, request: Request) -> tuple[str, str] 
 
     :param moto_package: moto's name of the service, None if moto serves none at that address.
     :param request: The request.
-    :return: None for a request that is no operation of a service's model.
+    :return: None for a request that is not an operation of a service's model.
     """
     if moto_package is None:
         return None
@@ -180,8 +181,8 @@ def faulty_answer(fault: Fault, content_type: str | None) -> Answer:
     serializer = get_serializer_class(fault.service, protocol)(
         operation_model=model.operation_model(fault.operation), pretty_print=False
     )
-    message = fault.message if fault.message is not None else f"{code} by order of a test"
-    written = serializer.serialize(OrderedError(code, message))
+    message = fault.message if fault.message is not None else f"{code} was injected by a test"
+    written = serializer.serialize(InjectedError(code, message))
     headers = {name: str(value) for name, value in written["headers"].items()}
     gen_amzn_requestid_long(headers)
     body = written["body"]
@@ -194,10 +195,10 @@ def cut(body: bytes) -> bytes:
 
 
 def _model_with_error(model: ServiceModel, code: str, status: int | None) -> ServiceModel:
-    """Give a service's model as it is, or with an error in it that it lacks or that has another status."""
+    """Give a service's model, with an error added that it lacks or that has another status in it."""
     if status is None and ErrorLookupFactory().for_service(model).from_code(code) is not None:
         return model
-    # botocore keeps the whole description, under a private name, and offers no way to add to it.
+    # botocore keeps the whole description under a private name, and has no method that adds to it.
     description: dict[str, Any] = vars(model)["_service_description"]
     members = {"message": {"shape": "__imgver_message"}}
     shapes = {
@@ -214,7 +215,7 @@ def _model_with_error(model: ServiceModel, code: str, status: int | None) -> Ser
 
 
 def _cut(answer: tuple[int, Any, str | bytes] | None) -> tuple[int, Any, bytes] | None:
-    if answer is None:  # moto was told to let this call through to AWS.
+    if answer is None:  # moto is configured to pass this call through to AWS.
         return None
     status, headers, body = answer
     return status, headers, cut(body.encode() if isinstance(body, str) else body)

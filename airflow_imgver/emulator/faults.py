@@ -1,9 +1,9 @@
 """
-Faults on order, and a count of the calls: one registry for the whole process.
+Injected faults, and the number of calls: one registry for the whole process.
 
 A fault belongs to an operation of a service that the embedded AWS serves. The next calls of that operation
 answer with an error, an HTTP 500 without a body, a closed connection or half an answer, or they are slow.
-How a fault reaches a caller is in :mod:`airflow_imgver.emulator.fault_delivery`.
+:mod:`airflow_imgver.emulator.fault_delivery` delivers a fault to its caller.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_imgver.emulator.fault_orders import Fault, fault_from
+from airflow_imgver.emulator.fault_requests import Fault, fault_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,65 +27,65 @@ class MetFault:
     cleared: threading.Event
 
     def delay(self) -> None:
-        """Wait as long as the fault says, or until faults are cleared."""
+        """Wait for the seconds of the fault, or until faults are cleared."""
         self.cleared.wait(self.fault.seconds)
 
 
 class FaultRegistry:
-    """The faults that are still to come, and how many calls of each operation have arrived."""
+    """The faults that calls will meet, and the number of calls of each operation."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ordered: list[_Ordered] = []
+        self._pending: list[_PendingFault] = []
         self._calls: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._cleared = threading.Event()
 
     def add(self, fault: Fault) -> None:
-        """Order a fault, to follow the ones ordered before it."""
+        """Inject a fault after the faults that were injected before it."""
         with self._lock:
-            self._ordered.append(_Ordered(fault))
+            self._pending.append(_PendingFault(fault))
 
     def clear(self) -> None:
-        """Take back all faults, and let the calls that are being delayed go on."""
+        """Remove all faults, and let delayed calls continue."""
         with self._lock:
-            self._ordered.clear()
+            self._pending.clear()
             self._cleared.set()
             self._cleared = threading.Event()
 
-    def orders(self) -> list[dict[str, Any]]:
-        """Give the faults that are still to come, with how often each is left (None: until cleared)."""
+    def pending(self) -> list[dict[str, Any]]:
+        """Give the faults that calls will meet, with the number of calls left (None: until cleared)."""
         with self._lock:
-            return [{**each.fault.as_order(), "times": each.left} for each in self._ordered]
+            return [{**each.fault.as_request(), "times": each.left} for each in self._pending]
 
     def arrive(self, service: str, operation: str) -> MetFault | None:
         """
-        Count a call, and tell which fault it meets.
+        Count a call, and give the fault that it meets.
 
-        Faults of one operation come in the order in which they were added: a call is shown to them one after
-        the other until one takes it, so a fault counts only the calls that those before it let pass.
+        Faults of one operation apply in the order in which they were added. Each counts only the calls that
+        the faults before it did not take.
         """
         with self._lock:
             self._calls[service][operation] += 1
-            for ordered in self._ordered:
-                if (ordered.fault.service, ordered.fault.operation) == (service, operation) and ordered.due():
-                    if ordered.left == 0:
-                        self._ordered.remove(ordered)
-                    return MetFault(ordered.fault, self._cleared)
+            for pending in self._pending:
+                if (pending.fault.service, pending.fault.operation) == (service, operation) and pending.due():
+                    if pending.left == 0:
+                        self._pending.remove(pending)
+                    return MetFault(pending.fault, self._cleared)
         return None
 
     def calls(self) -> dict[str, dict[str, int]]:
-        """Give the number of calls by service and operation, faulted or not."""
+        """Give the number of calls by service and operation, with and without a fault."""
         with self._lock:
             return {service: dict(counts) for service, counts in sorted(self._calls.items())}
 
     def reset_calls(self) -> None:
-        """Begin to count again."""
+        """Set the number of calls to zero."""
         with self._lock:
             self._calls.clear()
 
 
-class _Ordered:
-    """A fault, and how far it has been used up."""
+class _PendingFault:
+    """A fault, and the number of calls that it has left."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -115,39 +115,40 @@ def inject_fault(
     every: int = 1,
 ) -> None:
     """
-    Make the next calls of an operation go wrong.
+    Make the next calls of an operation fail.
 
     :param service: botocore's name of the service, such as ``medical-imaging``, ``sagemaker`` or ``s3``.
     :param operation: The operation's name in AWS's spelling, such as ``ListImageSetVersions``.
     :param error: The error to answer: ``{"code": "ThrottlingException", "message": "Rate exceeded"}``. The
-        code is one that the service's model holds or that is common to all services; with a ``"status"``
-        (the HTTP status) beside it, it may be any. The message may be left out.
+        code is in the service's model or common to all services; with a ``"status"`` (the HTTP status) beside
+        it, it may be any code. The message is optional.
     :param kind: Instead of an error: ``http-500`` (no body), ``drop`` (the connection is closed without
-        a byte), ``truncate`` (the call is carried out, and its answer stops half way) or ``delay``
+        a byte), ``truncate`` (the call is carried out, and half of its answer is sent) or ``delay``
         (the call is carried out late).
-    :param seconds: How long a ``delay`` is.
+    :param seconds: The length of a ``delay``.
     :param times: How many calls meet the fault; None means all, until :func:`clear_faults`.
-    :param every: 2 means every second call meets it, and so on.
-    :raises ValueError: there is no such service, operation or error, or the arguments do not go together.
+    :param every: 2 means that every second call meets it, and so on.
+    :raises ValueError: the service, operation or error does not exist, or the arguments contradict each
+        other.
     """
-    order = {"error": error, "kind": kind, "seconds": seconds, "times": times, "every": every}
-    REGISTRY.add(fault_from({"service": service, "operation": operation, **order}))
+    options = {"error": error, "kind": kind, "seconds": seconds, "times": times, "every": every}
+    REGISTRY.add(fault_from({"service": service, "operation": operation, **options}))
 
 
 def clear_faults() -> None:
-    """Take back every fault that was ordered, and let delayed calls go on; calls are counted on."""
+    """Remove every injected fault, and let delayed calls continue; the numbers of calls stay."""
     REGISTRY.clear()
 
 
 def calls() -> dict[str, dict[str, int]]:
     """
-    Tell how many calls have arrived, faulted or not.
+    Give the number of calls that have arrived, with and without a fault.
 
-    :return: ``{"medical-imaging": {"ListImageSetVersions": 12}}``; what was not called is absent.
+    :return: ``{"medical-imaging": {"ListImageSetVersions": 12}}``; an operation without calls is absent.
     """
     return REGISTRY.calls()
 
 
 def reset_calls() -> None:
-    """Begin to count calls from nothing."""
+    """Set the numbers of calls to zero."""
     REGISTRY.reset_calls()

@@ -11,8 +11,8 @@ from moto.core.models import botocore_stubber
 
 from airflow_imgver.emulator.fault_delivery import deliver_in_process
 from airflow_imgver.emulator.faults import REGISTRY
+from airflow_imgver.emulator.session import embedded_aws
 from airflow_imgver.emulator.state import load
-from airflow_imgver.emulator.tenancy import embedded_aws
 
 if TYPE_CHECKING:
     import os
@@ -34,13 +34,13 @@ def mock_image_versions(
             client = boto3.client("medical-imaging", region_name="us-east-1")
             client.create_datastore(datastoreName="clinic")
 
-    It takes the place of ``mock_aws``, serves all that moto does, and lets faults happen. Clients must be
-    made inside it. It also works as a decorator, with its parentheses.
+    It replaces ``mock_aws``, serves everything that moto serves, and delivers injected faults. Create clients
+    inside it. It also works as a decorator, with its parentheses.
 
-    :param state: A state file, or the document that it would hold, to begin with.
-    :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means at once.
-    :raises RuntimeError: an embedded AWS, or a ``mock_aws``, is open in this process.
-    :raises StateError: the state is malformed; nothing was loaded.
+    :param state: A state file, or the document that it would hold, to start with.
+    :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means zero.
+    :raises RuntimeError: an embedded AWS, or a ``mock_aws``, is already open in this process.
+    :raises StateError: the state is malformed; nothing is loaded.
     """
     faulty = deliver_in_process(botocore_stubber.process_request, REGISTRY)
     with (

@@ -1,4 +1,4 @@
-"""Pages of a list, and the opaque tokens that lead from one page to the next."""
+"""Pages of a list, and the opaque tokens of the next pages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .contract import ValidationException
+from airflow_imgver.emulator.contract import ValidationException
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 T = TypeVar("T")
 
-# A token is good for as long as the process that handed it out, so nothing has to be remembered for it.
+# A token is valid for as long as the process that returned it, so the server keeps nothing for it.
 _SIGNING_KEY = secrets.token_bytes(32)
 
 
@@ -33,26 +33,26 @@ def page(
     """
     Cut one page out of a sorted list and give the token of the next.
 
-    A token carries a marker, the key of the last item that was handed out, rather than an offset: the next
-    page begins with the first item beyond the marker. So an item that arrives at the head of the list
-    between two pages repeats nothing, and one that vanishes, be it the marker itself, loses nothing.
-    The token is signed together with ``bound_to``; it holds no secret and costs the server no memory.
+    A token carries the key of the last item of its page, not an offset: the next page starts with the first
+    item beyond that key. So an item that arrives at the head of the list between two pages repeats nothing,
+    and an item that vanishes loses nothing. The token is signed together with ``bound_to``; it holds no
+    secret and costs the server no memory.
 
     :param items: The whole list, sorted by ``key``.
-    :param size: The most items on this page. It may change from page to page, as it may with AWS.
-    :param token: What the previous page gave; None for the first page.
-    :param bound_to: What a token belongs to: the operation, the identities, filters and the sort, never the
+    :param size: The most items on this page. It may change from page to page, as with AWS.
+    :param token: The token that the previous page gave; None for the first page.
+    :param bound_to: The request that a token belongs to: operation, identities, filters and sort, never the
         page size. Entries that are None count as absent.
     :param key: The sort key of an item: unique in the list, made of numbers, strings and tuples of them.
     :param descending: True where ``items`` run from the greatest key to the least.
     :return: The items of the page, and the token of the next page, None after the last.
-    :raises ValidationException: the token was not handed out by this process, or for other arguments.
+    :raises ValidationException: this process did not return the token, or returned it for other arguments.
     """
     first = 0 if token is None else _first_beyond(_marker_of(token, bound_to), items, key, descending)
-    handed_out = list(items[first : first + size])
+    on_page = list(items[first : first + size])
     if first + size >= len(items):
-        return handed_out, None
-    return handed_out, _token_after(key(handed_out[-1]), bound_to)
+        return on_page, None
+    return on_page, _token_after(key(on_page[-1]), bound_to)
 
 
 def _first_beyond(marker: Any, items: Sequence[T], key: Callable[[T], Any], descending: bool) -> int:
@@ -68,7 +68,7 @@ def _first_beyond(marker: Any, items: Sequence[T], key: Callable[[T], Any], desc
 
 
 def _as_in_json(key: Any) -> Any:
-    # A marker has been through JSON, which knows no tuples, and a tuple does not compare with a list.
+    # A marker went through JSON, which turns tuples into lists, and a tuple does not compare with a list.
     return [_as_in_json(part) for part in key] if isinstance(key, tuple | list) else key
 
 

@@ -1,10 +1,10 @@
 """
-Puts the two backends where moto looks for its own.
+Registers the two backends with moto.
 
-moto finds a backend by importing ``moto.<name>`` for a name that ``moto.backend_index`` lists. A backend
-that lives elsewhere is found when its modules stand in ``sys.modules`` under moto's names and its URL
-pattern in the index. SageMaker is a service moto has already, without the image operations: moto's response
-class finds an operation by the name of a method, so the operations become methods of that class.
+moto finds a backend by importing ``moto.<name>`` for a name in ``moto.backend_index``. It finds a backend
+from another package if ``sys.modules`` holds its modules under moto's names and the index holds its URL
+pattern. moto has SageMaker already, without the image operations: its response class finds an operation by
+the name of a method, so the operations become methods of that class.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MANAGED_MODELS = (
     "sagemaker::image",
     "sagemaker::image-version",
 )
-"""The names under which moto's state manager knows what these backends change over time."""
+"""The names under which moto's state manager keeps how long the changes of these backends take."""
 
 _BACKEND = "medicalimaging"
 _PACKAGE = "airflow_imgver.emulator.medicalimaging"
@@ -46,7 +46,7 @@ def register() -> None:
     """
     Make moto serve HealthImaging and the SageMaker image operations, in process and over HTTP.
 
-    Safe to call again. It changes only what moto knows in this process, and nothing calls AWS.
+    It is safe to call again. It changes only moto in this process, and nothing calls AWS.
     """
     with _REGISTERING:
         _add_healthimaging()
@@ -64,7 +64,7 @@ def _add_healthimaging() -> None:
         sys.modules[f"moto.{_BACKEND}.{part}"] = importlib.import_module(f"{_PACKAGE}.{part}")
     if _BACKEND in (name for name, _ in backend_url_patterns):
         return
-    # First in the list: the first pattern that matches a host wins, and none of moto's is for this one.
+    # First in the list: moto takes the first pattern that matches a host.
     url_bases = sys.modules[f"moto.{_BACKEND}.urls"].url_bases
     backend_url_patterns[:0] = [(_BACKEND, re.compile(base)) for base in url_bases]
 
@@ -72,7 +72,7 @@ def _add_healthimaging() -> None:
 def _add_image_operations() -> None:
     for method, implementation in IMAGE_OPERATIONS.items():
         setattr(SageMakerResponse, method, implementation)
-    # setattr, because a class is given to moto here on purpose, which a type checker rightly dislikes.
+    # setattr, because a type checker refuses the assignment of a method.
     setattr(SageMakerResponse, "parse_parameters", _parse_parameters)  # noqa: B010
     setattr(SageMakerModelBackend, "_get_resource_from_arn", _resource_from_arn)  # noqa: B010
 

@@ -23,15 +23,15 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from airflow_imgver.emulator.fault_delivery import ConnectionDropped, FaultLayer
 from airflow_imgver.emulator.faults import REGISTRY
+from airflow_imgver.emulator.session import embedded_aws
 from airflow_imgver.emulator.state import load
-from airflow_imgver.emulator.tenancy import embedded_aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 log = logging.getLogger(__name__)
 
-# Seconds; what takes longer to answer is left to the end of the process.
+# Seconds; the end of the process stops threads that take longer.
 THREADS_END_WITHIN = 5.0
 
 
@@ -51,16 +51,16 @@ def serve(
         with serve(state="state.json", transition_seconds=2) as url:
             client = boto3.client("sagemaker", endpoint_url=url, ...)
 
-    No credentials are needed, and none are checked. Everything that was created is forgotten at the end.
+    It needs no credentials, and checks none. All resources are deleted at the end.
 
     :param host: The address to listen on.
     :param port: The port to listen on; 0 takes a free one.
-    :param state: A state file, or the document that it would hold, to begin with.
-    :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means at once.
+    :param state: A state file, or the document that it would hold, to start with.
+    :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means zero.
     :return: The server's URL.
-    :raises RuntimeError: this process runs an embedded AWS already: moto keeps one state for all.
-    :raises StateError: the state is malformed; nothing was loaded, and nothing is served.
-    :raises OSError: the port cannot be had.
+    :raises RuntimeError: this process already runs an embedded AWS: moto keeps one state per process.
+    :raises StateError: the state is malformed; nothing is loaded, and nothing is served.
+    :raises OSError: the port is not available.
     """
     with embedded_aws(transition_seconds=transition_seconds):
         if state is not None:
@@ -73,7 +73,7 @@ def serve(
 def _serving(host: str, listening: socket.socket) -> Iterator[str]:
     application = FaultLayer(Dispatcher(), REGISTRY)
     server = Server(host, listening.getsockname()[1], application, fd=listening.fileno())
-    # A short poll, because it is how long the end of a context waits.
+    # A short interval, because the end of the context waits for it.
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="embedded-aws", daemon=True)
     thread.start()
     try:
@@ -88,14 +88,14 @@ def _serving(host: str, listening: socket.socket) -> Iterator[str]:
 
 @contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    # werkzeug, left to bind by itself, ends the process when it cannot.
+    # werkzeug ends the process where it cannot bind the port itself.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=Server.request_queue_size) as listening:
         yield listening
 
 
 class Dispatcher(DomainDispatcherApplication):
-    """moto's dispatcher, which reads its own package's directory twice a request, with a memory."""
+    """moto's dispatcher, with a cache: moto lists the directory of its package twice for each request."""
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
@@ -109,32 +109,32 @@ class Dispatcher(DomainDispatcherApplication):
 
 
 class RequestHandler(MotoRequestHandler):
-    """Answers the requests of one connection, one after the other; werkzeug's own closes after each."""
+    """Answers all requests of one connection; werkzeug's own handler closes it after each."""
 
     protocol_version = "HTTP/1.1"
-    # An answer leaves in one piece and at once: of two pieces, the second may wait 40 ms for a receipt.
+    # Sends an answer in one piece: the second of two pieces may wait 40 ms for an acknowledgement.
     wbufsize = -1
     disable_nagle_algorithm = True
     server: Server
 
     def setup(self) -> None:
-        """Note the connection, so that it can be closed when the server stops."""
+        """Register the connection, which the server closes when it stops."""
         super().setup()
         self.server.connections.add(self.connection)
 
     def finish(self) -> None:
-        """Forget the connection."""
+        """Unregister the connection."""
         self.server.connections.discard(self.connection)
         super().finish()
 
     def handle_expect_100(self) -> bool:
-        """Tell a client that asks first, as S3's do, to send its body: at once, and not into a buffer."""
+        """Answer 100 to a client that waits for it before its body, as S3's do, without the buffer."""
         go_on = super().handle_expect_100()
         self.wfile.flush()
         return go_on
 
     def make_environ(self) -> dict[str, Any]:
-        """Read the whole request, so that the next one begins where this one ends."""
+        """Read the whole request, so that the next request starts where this one ends."""
         environ = super().make_environ()
         if environ.get("wsgi.input_terminated"):
             body = environ["wsgi.input"].read()
@@ -183,7 +183,7 @@ class RequestHandler(MotoRequestHandler):
         except ConnectionDropped:
             raise
         except Exception as error:
-            # moto raises NotImplementedError for what it lacks; a caller should read that and not hang up.
+            # moto raises NotImplementedError for an operation that it lacks; the caller needs an answer.
             log.exception("%s %s could not be answered", self.command, self.path)
             message = json.dumps({"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
             headers = [("Content-Type", "application/json"), ("x-amzn-errortype", "InternalFailure")]
@@ -192,11 +192,11 @@ class RequestHandler(MotoRequestHandler):
         return status, headers, body
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log one line a request, quietly."""
+        """Log one line per request."""
         log.info("%s %s %s", self.command, self.path, code)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log what the request handler has to say, such as about a request line that is none."""
+        """Log a message of the request handler, for example about a malformed request line."""
         log.info(format, *args)
 
 
@@ -211,7 +211,7 @@ class Server(ThreadedWSGIServer):
         super().__init__(host, port, app, RequestHandler, fd=fd)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread, and keep the thread in mind."""
+        """Answer a connection in a thread, and register the thread."""
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
         )
@@ -219,7 +219,7 @@ class Server(ThreadedWSGIServer):
         thread.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what ended a connection; that one side has hung up is nothing to tell of."""
+        """Log the error that ended a connection; a connection that its client closed is not an error."""
         if isinstance(sys.exception(), OSError):
             log.info("The connection with %s was closed before its answer", client_address)
         else:
@@ -227,18 +227,18 @@ class Server(ThreadedWSGIServer):
 
     def hang_up(self) -> None:
         """
-        Close the connections that clients have kept open, and let their threads end.
+        Close the connections that clients keep open, and wait for their threads.
 
-        A thread that still runs when Python ends can abort the process there, before Python 3.13.
+        Before Python 3.13, a thread that still runs when Python ends can abort the process.
         """
         deadline = time.monotonic() + THREADS_END_WITHIN
         while time.monotonic() < deadline:
-            # Again each time, because a thread may have been about to begin.
+            # In each pass, because a thread may only just have started.
             for connection in list(self.connections):
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # The client was quicker.
+                    continue  # The client closed it first.
             alive = [thread for thread in list(self.threads) if thread.is_alive()]
             if not alive:
                 return

@@ -20,7 +20,7 @@ from airflow_imgver.emulator.sagemaker.store import load_image
 if TYPE_CHECKING:
     from botocore.model import Shape
 
-# The enumeration that AWS extends: a state may hold a status that no one knows yet, to see what it does.
+# AWS extends this enumeration: a state may hold a status that does not exist yet, for a test of it.
 _OPEN_ENUMERATIONS = frozenset({"ImageSetWorkflowStatus"})
 
 Entry = dict[str, Any]
@@ -31,7 +31,7 @@ Images = dict[str, list[Entry]]
 
 
 class StateError(ValueError):
-    """A state file, or its document, is malformed: the place, and what is wrong with it."""
+    """A state file, or its document, is malformed; the message has the place and the reason."""
 
 
 def load(
@@ -41,24 +41,24 @@ def load(
     account_id: str = DEFAULT_ACCOUNT_ID,
 ) -> None:
     """
-    Put image sets and images into the embedded AWS that is running in this process.
+    Put image sets and images into the embedded AWS of this process.
 
     The document is ``{"healthimaging": {"<datastoreId>": {"<imageSetId>": [entry, ...]}}, "sagemaker":
     {"<imageName>": [entry, ...]}}``. An entry is what AWS lists: a member of ``imageSetPropertiesList`` or of
     ``ImageVersions``, in any order, its times as epoch seconds or as ISO 8601 (UTC where no zone is given).
 
     :param state: The path of a JSON file, or the document itself.
-    :param region: Where the image sets and images are.
-    :param account_id: Whose they are; moto's own account unless told otherwise.
-    :raises StateError: something is malformed; then nothing at all is loaded.
-    :raises OSError: the file cannot be read.
+    :param region: The region of the image sets and images.
+    :param account_id: Their account; moto's own account by default.
+    :raises StateError: the document is malformed; then nothing is loaded.
+    :raises OSError: the file is not readable.
     """
     register()
     if isinstance(state, Mapping):
         healthimaging, sagemaker = _checked(state)
     else:
         healthimaging, sagemaker = _checked_file(Path(state))
-    # Not at the top: the package stands under moto's name once it is registered, and is the same one then.
+    # Not at the top: moto knows the package only once it is registered.
     from airflow_imgver.emulator.medicalimaging.models import medicalimaging_backends
 
     backend = medicalimaging_backends[account_id][region]
@@ -90,7 +90,7 @@ def _checked_file(path: Path) -> tuple[Datastores, Images]:
 
 
 class _Repetition(Exception):
-    """A JSON object names a member twice, of which Python would silently keep the last."""
+    """A JSON object has a member twice, of which Python would silently keep the last."""
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Repetition(f"{twice!r} is there twice in one object")
+        raise _Repetition(f"{twice!r} is twice in one object")
     return members
 
 
@@ -172,7 +172,7 @@ def _structure(shape: StructureShape, value: Any, place: str) -> Entry:
     for name in value:
         _expect(name in shape.members, f"{place}.{name}", f"unknown; known are {', '.join(shape.members)}")
     for name in shape.required_members:
-        _expect(name in value, f"{place}.{name}", "missing; AWS always gives it")
+        _expect(name in value, f"{place}.{name}", "missing; AWS always returns it")
     return {name: _member(shape.members[name], value[name], f"{place}.{name}") for name in value}
 
 
@@ -180,7 +180,7 @@ def _member(shape: Shape, value: Any, place: str) -> Any:
     if isinstance(shape, StructureShape):
         return _structure(shape, value, place)
     if shape.type_name == "timestamp":
-        return _moment(value, place)
+        return _time(value, place)
     if shape.type_name == "boolean":
         _expect(isinstance(value, bool), place, f"is {value!r}; it must be true or false")
     elif shape.type_name == "integer":
@@ -208,7 +208,7 @@ def _expect_text(shape: Shape, value: Any, place: str) -> None:
     )
 
 
-def _moment(value: Any, place: str) -> datetime:
+def _time(value: Any, place: str) -> datetime:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     _expect(
         number or isinstance(value, str | datetime),
@@ -216,7 +216,7 @@ def _moment(value: Any, place: str) -> datetime:
         f"is {value!r}; it must be a time, in epoch seconds or as ISO 8601",
     )
     try:
-        moment = (
+        time = (
             datetime.fromtimestamp(value, UTC)
             if number
             else value
@@ -227,7 +227,7 @@ def _moment(value: Any, place: str) -> datetime:
         raise StateError(
             f"{place}: is {value!r}; it must be a time, in epoch seconds or as ISO 8601"
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _members(value: Any, place: str) -> Iterator[tuple[str, Any, str]]:

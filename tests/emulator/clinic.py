@@ -143,7 +143,7 @@ def clinic() -> Iterator[Clinic]:
                 state_manager.unset_transition(model)
 
 
-def takes_looks(count: int, model: str = "medical-imaging::image-set") -> None:
+def takes_reads(count: int, model: str = "medical-imaging::image-set") -> None:
     """Let each state change take so many reads, for a test that wants to see what is in between."""
     state_manager.set_transition(model, {"progression": "manual", "times": count})
 

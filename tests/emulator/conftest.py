@@ -12,7 +12,7 @@ import pytest
 from answers import check_answer
 from emulator_clients import client_of
 
-Order = Callable[..., tuple[int, Any]]
+Control = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def healthimaging(emulator_url: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def order(emulator_url: str) -> Order:
+def control(emulator_url: str) -> Control:
     """Send a request to the emulator's own control, and give the status and the JSON that come back."""
 
     def send(method: str, path: str, document: Any = None) -> tuple[int, Any]:
@@ -48,8 +48,8 @@ def order(emulator_url: str) -> Order:
 
 
 @pytest.fixture
-def looks() -> Iterator[Callable[[str, int], None]]:
-    """Make a model's state change happen after so many looks at it, until the test ends."""
+def reads() -> Iterator[Callable[[str, int], None]]:
+    """Make a model's state change happen after a number of reads, until the test ends."""
     from moto.moto_api import state_manager
 
     changed: list[str] = []

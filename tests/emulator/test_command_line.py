@@ -69,8 +69,8 @@ def test_it_prints_one_line_and_stops_cleanly(started: Any, number: signal.Signa
 
 def test_it_stops_while_a_call_is_being_delayed(started: Any) -> None:
     process, url = started()
-    order = {"service": "sts", "operation": "GetCallerIdentity", "kind": "delay", "seconds": 60}
-    body = json.dumps(order).encode()
+    fault = {"service": "sts", "operation": "GetCallerIdentity", "kind": "delay", "seconds": 60}
+    body = json.dumps(fault).encode()
     urllib.request.urlopen(f"{url}/_imgver/faults", data=body, timeout=10).close()
     with pytest.raises(Exception, match="Read timeout"):
         client_of("sts", url, read_timeout=0.2).get_caller_identity()

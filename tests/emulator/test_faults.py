@@ -1,4 +1,4 @@
-"""Faults and call counts over HTTP, as clients of any language order and meet them."""
+"""Faults and call counts over HTTP, as a client of any language injects and meets them."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def outcome(sagemaker: Any) -> str:
 
 
 class TestAnError:
-    def test_meets_as_many_calls_as_were_ordered(self, sagemaker: Any, order: Any) -> None:
-        assert order("POST", "faults", fault(times=2, error=THROTTLED))[0] == 200
+    def test_meets_as_many_calls_as_requested(self, sagemaker: Any, control: Any) -> None:
+        assert control("POST", "faults", fault(times=2, error=THROTTLED))[0] == 200
         assert [outcome(sagemaker) for _ in range(3)] == ["ThrottlingException"] * 2 + ["ok"]
 
     def test_meets_one_call_unless_told_otherwise(self, sagemaker: Any) -> None:
         inject_fault("sagemaker", "ListImages", error=THROTTLED)
         assert [outcome(sagemaker) for _ in range(2)] == ["ThrottlingException", "ok"]
 
-    def test_meets_every_nth_call_until_it_is_cleared(self, sagemaker: Any, order: Any) -> None:
-        order("POST", "faults", fault(times=None, every=2, error=THROTTLED))
+    def test_meets_every_nth_call_until_it_is_cleared(self, sagemaker: Any, control: Any) -> None:
+        control("POST", "faults", fault(times=None, every=2, error=THROTTLED))
         assert [outcome(sagemaker) for _ in range(6)] == ["ok", "ThrottlingException"] * 3
-        order("DELETE", "faults")
+        control("DELETE", "faults")
         assert [outcome(sagemaker) for _ in range(4)] == ["ok"] * 4
 
-    def test_comes_after_those_that_were_ordered_before(self, sagemaker: Any) -> None:
+    def test_comes_after_those_that_were_injected_before(self, sagemaker: Any) -> None:
         inject_fault("sagemaker", "ListImages", error=THROTTLED, times=2)
         inject_fault("sagemaker", "ListImages", error={"code": "AccessDeniedException"})
         codes = ["ThrottlingException", "ThrottlingException", "AccessDeniedException", "ok"]
@@ -74,10 +74,10 @@ class TestAnError:
         ],
     )
     def test_has_the_status_of_the_services_model(self, healthimaging: Any, code: str, status: int) -> None:
-        inject_fault("medical-imaging", "ListImageSetVersions", error={"code": code, "message": "By order"})
+        inject_fault("medical-imaging", "ListImageSetVersions", error={"code": code, "message": "Injected"})
         with pytest.raises(ClientError) as met:
             healthimaging.list_image_set_versions(datastoreId=DATASTORE, imageSetId=IMAGE_SET)
-        assert met.value.response["Error"] == {"Code": code, "Message": "By order"}
+        assert met.value.response["Error"] == {"Code": code, "Message": "Injected"}
         assert met.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
         assert met.value.response["ResponseMetadata"]["RequestId"]
         assert isinstance(met.value, getattr(healthimaging.exceptions, code))
@@ -87,15 +87,15 @@ class TestAnError:
         [("ThrottlingException", 400), ("ServiceUnavailable", 503), ("ResourceNotFound", 400)],
     )
     def test_may_be_one_that_is_common_to_all_services(self, sagemaker: Any, code: str, status: int) -> None:
-        inject_fault("sagemaker", "ListImages", error={"code": code, "message": "By order"})
-        with pytest.raises(ClientError, match=f"{code}.*By order") as met:
+        inject_fault("sagemaker", "ListImages", error={"code": code, "message": "Injected"})
+        with pytest.raises(ClientError, match=f"{code}.*Injected") as met:
             sagemaker.list_images()
         assert met.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
     def test_may_be_any_with_a_status_beside_it(self, emulator_url: str) -> None:
         s3 = client_of("s3", emulator_url)
-        inject_fault("s3", "ListBuckets", error={"code": "SlowDown", "message": "By order", "status": 503})
-        with pytest.raises(ClientError, match=r"SlowDown.*By order") as met:
+        inject_fault("s3", "ListBuckets", error={"code": "SlowDown", "message": "Injected", "status": 503})
+        with pytest.raises(ClientError, match=r"SlowDown.*Injected") as met:
             s3.list_buckets()
         assert met.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
         assert s3.list_buckets()["Buckets"] == []
@@ -103,17 +103,17 @@ class TestAnError:
     def test_is_written_in_the_protocol_of_a_query_service(self, emulator_url: str) -> None:
         sts = client_of("sts", emulator_url)
         inject_fault(
-            "sts", "GetCallerIdentity", error={"code": "AccessDeniedException", "message": "By order"}
+            "sts", "GetCallerIdentity", error={"code": "AccessDeniedException", "message": "Injected"}
         )
-        with pytest.raises(ClientError, match=r"AccessDeniedException.*By order") as met:
+        with pytest.raises(ClientError, match=r"AccessDeniedException.*Injected") as met:
             sts.get_caller_identity()
         assert met.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         assert sts.get_caller_identity()["Account"]
 
 
 class TestOtherFaults:
-    def test_an_http_500_has_no_body(self, emulator_url: str, order: Any) -> None:
-        order("POST", "faults", fault("ListImageSetVersions", "medical-imaging", kind="http-500"))
+    def test_an_http_500_has_no_body(self, emulator_url: str, control: Any) -> None:
+        control("POST", "faults", fault("ListImageSetVersions", "medical-imaging", kind="http-500"))
         connection = http.client.HTTPConnection(urlsplit(emulator_url).netloc, timeout=10)
         scope = "testing/20261121/us-east-1/medical-imaging/aws4_request"
         headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"}
@@ -123,14 +123,14 @@ class TestOtherFaults:
         assert (answer.status, answer.headers["Content-Length"], answer.read()) == (500, "0", b"")
         connection.close()
 
-    def test_a_drop_closes_the_connection_without_a_byte(self, sagemaker: Any, order: Any) -> None:
-        order("POST", "faults", fault(kind="drop"))
+    def test_a_drop_closes_the_connection_without_a_byte(self, sagemaker: Any, control: Any) -> None:
+        control("POST", "faults", fault(kind="drop"))
         with pytest.raises(ConnectionClosedError):
             sagemaker.list_images()
         assert outcome(sagemaker) == "ok"
 
     def test_a_truncated_answer_stops_half_way_after_the_call_was_carried_out(
-        self, emulator_url: str, sagemaker: Any, order: Any
+        self, emulator_url: str, sagemaker: Any, control: Any
     ) -> None:
         answers: list[bytes] = []
 
@@ -139,7 +139,7 @@ class TestOtherFaults:
 
         client = client_of("sagemaker", emulator_url)
         client.meta.events.register("before-parse", keep)
-        order("POST", "faults", fault("CreateImage", kind="truncate"))
+        control("POST", "faults", fault("CreateImage", kind="truncate"))
         created = client.create_image(ImageName="analysis", RoleArn="arn:aws:iam::123456789012:role/studio")
         # botocore takes a body that is no JSON for one without members.
         assert "ImageArn" not in created
@@ -148,8 +148,8 @@ class TestOtherFaults:
         assert created["ResponseMetadata"]["HTTPHeaders"]["content-length"] == str(len(answers[0]))
         assert [image["ImageName"] for image in sagemaker.list_images()["Images"]] == ["analysis"]
 
-    def test_a_delay_answers_late_and_rightly(self, sagemaker: Any, order: Any) -> None:
-        order("POST", "faults", fault(kind="delay", seconds=0.3))
+    def test_a_delay_answers_late_and_rightly(self, sagemaker: Any, control: Any) -> None:
+        control("POST", "faults", fault(kind="delay", seconds=0.3))
         begun = time.monotonic()
         assert outcome(sagemaker) == "ok"
         assert time.monotonic() - begun >= 0.3
@@ -171,12 +171,12 @@ class TestOtherFaults:
         assert outcome(sagemaker) == "ok"
 
 
-class TestTheOrders:
-    def test_are_listed_with_how_often_each_is_left(self, sagemaker: Any, order: Any) -> None:
-        order("POST", "faults", fault(times=3, error=THROTTLED))
-        order("POST", "faults", fault("ListDomains", kind="delay", seconds=2, times=None, every=5))
+class TestRequests:
+    def test_are_listed_with_how_often_each_is_left(self, sagemaker: Any, control: Any) -> None:
+        control("POST", "faults", fault(times=3, error=THROTTLED))
+        control("POST", "faults", fault("ListDomains", kind="delay", seconds=2, times=None, every=5))
         outcome(sagemaker)
-        assert order("GET", "faults") == (
+        assert control("GET", "faults") == (
             200,
             {
                 "faults": [
@@ -186,13 +186,13 @@ class TestTheOrders:
             },
         )
 
-    def test_are_forgotten_when_they_are_used_up(self, sagemaker: Any, order: Any) -> None:
-        order("POST", "faults", fault(error=THROTTLED))
+    def test_are_forgotten_when_they_are_used_up(self, sagemaker: Any, control: Any) -> None:
+        control("POST", "faults", fault(error=THROTTLED))
         outcome(sagemaker)
-        assert order("GET", "faults") == (200, {"faults": []})
+        assert control("GET", "faults") == (200, {"faults": []})
 
-    def test_are_taken_back_by_the_python_call_too(self, sagemaker: Any, order: Any) -> None:
-        order("POST", "faults", fault(error=THROTTLED))
+    def test_are_taken_back_by_the_python_call_too(self, sagemaker: Any, control: Any) -> None:
+        control("POST", "faults", fault(error=THROTTLED))
         clear_faults()
         assert outcome(sagemaker) == "ok"
 
@@ -204,8 +204,8 @@ class TestTheOrders:
             (fault("ListImageSets", kind="drop"), "no operation 'ListImageSets'"),
             ({"operation": "ListImages", "kind": "drop"}, "service is None"),
             (fault(kind="explode"), "kind is 'explode'"),
-            (fault(kind="drop", error=THROTTLED), "an error goes with kind 'error'"),
-            (fault(kind="error"), "an error goes with kind 'error'"),
+            (fault(kind="drop", error=THROTTLED), "an error needs kind 'error'"),
+            (fault(kind="error"), "an error needs kind 'error'"),
             (fault(error="ThrottlingException"), "the error is 'ThrottlingException'"),
             (fault(error={"message": "no code"}), "the error's code is None"),
             (fault(error={"code": "ThrottlingException", "message": 5}), "the error's message is 5"),
@@ -213,36 +213,36 @@ class TestTheOrders:
             (fault("DescribeImage", error={"code": "NoSuchThing"}), "answers ResourceNotFound"),
             (fault(error={"code": "Odd", "status": 200}), "status is 200"),
             (fault(error={"Code": "ThrottlingException"}), "'Code'"),
-            (fault(kind="delay"), "seconds goes with kind 'delay'"),
+            (fault(kind="delay"), "kind 'delay' needs seconds"),
             (fault(kind="delay", seconds=-1), "seconds is -1"),
             (fault(kind="delay", seconds="2"), "seconds is '2'"),
-            (fault(kind="drop", seconds=2), "seconds goes with kind 'delay'"),
+            (fault(kind="drop", seconds=2), "kind 'delay' needs seconds"),
             (fault(kind="drop", times=0), "times is 0"),
             (fault(kind="drop", times=True), "times is True"),
             (fault(kind="drop", every=None), "every is None"),
-            (fault(kind="drop", match="x"), "'match' is not known"),
+            (fault(kind="drop", match="x"), "'match' is unknown"),
             ([1], "it must be a JSON object"),
             (b"{", "not JSON"),
             (b"\xff", "not JSON"),
         ],
     )
     def test_that_cannot_be_carried_out_are_refused_with_the_reason(
-        self, order: Any, document: Any, reason: str
+        self, control: Any, document: Any, reason: str
     ) -> None:
-        status, answer = order("POST", "faults", document)
+        status, answer = control("POST", "faults", document)
         assert status == 400
         assert reason in answer["message"]
-        assert order("GET", "faults") == (200, {"faults": []})
+        assert control("GET", "faults") == (200, {"faults": []})
 
-    def test_are_not_taken_at_another_address(self, order: Any) -> None:
-        status, answer = order("PUT", "fault", {})
+    def test_are_not_taken_at_another_address(self, control: Any) -> None:
+        status, answer = control("PUT", "fault", {})
         assert status == 404
         assert "POST /_imgver/faults" in answer["message"]
 
 
 class TestTheCounts:
     def test_tell_each_call_of_each_service_apart(
-        self, sagemaker: Any, healthimaging: Any, emulator_url: str, order: Any
+        self, sagemaker: Any, healthimaging: Any, emulator_url: str, control: Any
     ) -> None:
         for _ in range(2):
             sagemaker.list_images()
@@ -263,7 +263,7 @@ class TestTheCounts:
             "sqs": {"ListQueues": 1},
             "sts": {"GetCallerIdentity": 1},
         }
-        assert order("GET", "calls") == (200, expected)
+        assert control("GET", "calls") == (200, expected)
         assert calls() == expected
 
     def test_hold_calls_that_met_a_fault(self, sagemaker: Any) -> None:
@@ -273,19 +273,19 @@ class TestTheCounts:
             outcome(sagemaker)
         assert calls() == {"sagemaker": {"ListImages": 3}}
 
-    def test_begin_again_when_they_are_reset(self, sagemaker: Any, order: Any) -> None:
+    def test_begin_again_when_they_are_reset(self, sagemaker: Any, control: Any) -> None:
         sagemaker.list_images()
-        assert order("DELETE", "calls") == (200, {})
+        assert control("DELETE", "calls") == (200, {})
         sagemaker.list_images()
         assert calls() == {"sagemaker": {"ListImages": 1}}
         reset_calls()
         assert calls() == {}
 
-    def test_leave_out_what_is_no_operation(self, emulator_url: str, order: Any) -> None:
+    def test_leave_out_what_is_no_operation(self, emulator_url: str, control: Any) -> None:
         connection = http.client.HTTPConnection(urlsplit(emulator_url).netloc, timeout=10)
         connection.request("GET", "/moto-api/data.json")
         connection.getresponse().read()
         connection.request("PATCH", "/datastore", headers={"Authorization": "AWS4-HMAC-SHA256 nonsense"})
         connection.getresponse().read()
         connection.close()
-        assert order("GET", "calls") == (200, {})
+        assert control("GET", "calls") == (200, {})

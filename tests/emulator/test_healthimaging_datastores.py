@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from clinic import Clinic, clinic, error_of, takes_looks
+from clinic import Clinic, clinic, error_of, takes_reads
 from moto.moto_api import state_manager
 
 from airflow_imgver.emulator.state import load
@@ -45,7 +45,7 @@ def test_a_data_store_is_created_with_what_was_asked_for(ours: Clinic) -> None:
 
 
 def test_a_data_store_goes_from_creating_to_active_to_deleted(ours: Clinic) -> None:
-    takes_looks(2, "medical-imaging::datastore")
+    takes_reads(2, "medical-imaging::datastore")
     answer = ours.client.create_datastore(clientToken="second")
     assert answer["datastoreStatus"] == "CREATING"
     second = answer["datastoreId"]
@@ -59,7 +59,7 @@ def test_a_data_store_goes_from_creating_to_active_to_deleted(ours: Clinic) -> N
 
 
 def test_nothing_is_imported_before_the_data_store_is_active(ours: Clinic) -> None:
-    takes_looks(9, "medical-imaging::datastore")
+    takes_reads(9, "medical-imaging::datastore")
     ours.datastore_id = ours.client.create_datastore(clientToken="second")["datastoreId"]
     assert error_of(ours.start_import)[:2] == CONFLICT
 
@@ -94,7 +94,7 @@ def test_a_data_store_with_image_sets_is_not_deleted(ours: Clinic) -> None:
 
 
 def test_an_import_job_goes_through_its_statuses_and_then_there_are_image_sets(ours: Clinic) -> None:
-    takes_looks(1, "medical-imaging::import-job")
+    takes_reads(1, "medical-imaging::import-job")
     job = ours.start_import()
     assert ours.search() == []
     assert error_of(ours.client.delete_datastore, datastoreId=ours.datastore_id)[:2] == CONFLICT
@@ -129,7 +129,7 @@ def test_a_second_import_from_the_same_place_adds_a_version(ours: Clinic) -> Non
 
 def test_an_import_into_a_locked_image_set_fails(ours: Clinic) -> None:
     (image_set,) = ours.import_image_sets(1)
-    takes_looks(9)
+    takes_reads(9)
     ours.update(image_set, "1")
     job = job_of(ours, ours.start_import("s3://bucket/input/series=1/", clientToken="again"))
     assert job["jobStatus"] == "FAILED"

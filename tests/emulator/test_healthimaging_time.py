@@ -1,4 +1,4 @@
-"""State changes take no time, some time, or some looks."""
+"""State changes take no time, a number of seconds, or a number of reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from clinic import REGION, Clinic, clinic, takes_looks
+from clinic import REGION, Clinic, clinic, takes_reads
 from moto.moto_api import state_manager
 
 IMAGE_SET = "a" * 32
@@ -55,7 +55,7 @@ def test_a_change_takes_its_seconds_from_the_call(ours: Clinic) -> None:
     assert time.monotonic() >= called + 0.5
 
 
-def test_a_change_ends_when_its_time_is_up_and_not_when_somebody_looks(ours: Clinic) -> None:
+def test_a_change_ends_when_its_time_is_up_and_not_at_the_next_read(ours: Clinic) -> None:
     (image_set,) = ours.import_image_sets(1)
     take_seconds(0.1)
     begun = ours.update(image_set, "1")["updatedAt"]
@@ -74,14 +74,14 @@ def test_a_source_is_free_again_when_its_copy_is_over(ours: Clinic) -> None:
     assert len(ours.search()) == 3
 
 
-def wait_until(moment: datetime) -> None:
-    while datetime.now(UTC) <= moment:
+def wait_until(time_: datetime) -> None:
+    while datetime.now(UTC) <= time_:
         time.sleep(0.01)
 
 
-def test_a_write_does_not_count_as_a_look(ours: Clinic) -> None:
+def test_a_write_does_not_count_as_a_read(ours: Clinic) -> None:
     (image_set,) = ours.import_image_sets(1)
-    takes_looks(2)
+    takes_reads(2)
     ours.update(image_set, "1")
     for _ in range(5):
         with pytest.raises(ours.client.exceptions.ConflictException):
@@ -90,9 +90,9 @@ def test_a_write_does_not_count_as_a_look(ours: Clinic) -> None:
     assert ours.get(image_set)["imageSetState"] == "ACTIVE"
 
 
-def test_a_search_does_not_count_as_a_look(ours: Clinic) -> None:
+def test_a_search_does_not_count_as_a_read(ours: Clinic) -> None:
     (image_set,) = ours.import_image_sets(1)
-    takes_looks(1)
+    takes_reads(1)
     ours.delete(image_set)
     assert [one["imageSetId"] for one in ours.search()] == [image_set]
     assert ours.get(image_set)["imageSetState"] == "DELETED"
@@ -110,7 +110,7 @@ def test_a_search_does_not_count_as_a_look(ours: Clinic) -> None:
     ],
 )
 def test_an_image_set_that_was_loaded_busy_settles(ours: Clinic, busy: str, settled: str) -> None:
-    takes_looks(2)
+    takes_reads(2)
     image_set = loaded(ours, "LOCKED", busy)
     assert ours.statuses(image_set) == [("3", "LOCKED", busy)]
     assert ours.statuses(image_set) == [("3", "ACTIVE", settled)]
@@ -124,7 +124,7 @@ def test_a_deletion_that_was_loaded_busy_settles(ours: Clinic) -> None:
 
 
 @pytest.mark.parametrize("state", ["LOCKED", "ACTIVE", "DELETED"])
-def test_a_status_that_nobody_knows_stays(ours: Clinic, state: str) -> None:
+def test_an_unknown_status_stays(ours: Clinic, state: str) -> None:
     image_set = loaded(ours, state, "DEFROSTING")
     # A client that does not hold the answer against the enumeration, as no client of AWS does.
     client = boto3.client("medical-imaging", region_name=REGION)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from clinic import Clinic, clinic, error_of, takes_looks
+from clinic import Clinic, clinic, error_of, takes_reads
 
 SERIES_DIFFER = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
 CONFLICT = ("ConflictException", 409)
@@ -62,7 +62,7 @@ def test_source_and_destination_are_locked_while_the_copy_runs(
     clinic_with_two: tuple[Clinic, str, str],
 ) -> None:
     ours, source, destination = clinic_with_two
-    takes_looks(2)
+    takes_reads(2)
     ours.copy(source, destination, force=True)
     assert ours.statuses(source) == [("1", "LOCKED", "COPYING_WITH_READ_ONLY_ACCESS")]
     assert ours.statuses(destination)[0] == ("2", "LOCKED", "COPYING")
@@ -252,7 +252,7 @@ def test_an_update_of_the_study_bumps_all_its_primary_image_sets() -> None:
         copied = ours.copy(third)["destinationImageSetProperties"]["imageSetId"]
         assert ours.statuses(third) == [("1", "ACTIVE", "CREATED")]
         assert ours.statuses(copied) == [("1", "ACTIVE", "COPIED")]
-        takes_looks(2)
+        takes_reads(2)
         ours.update(first, "1", includeStudyImageSets=True)
         assert ours.statuses(first)[0] == ("2", "LOCKED", "UPDATING")
         for sibling in (second, third):
@@ -267,7 +267,7 @@ def test_an_update_of_the_study_bumps_all_its_primary_image_sets() -> None:
 
 def test_an_update_of_the_study_changes_all_or_none(clinic_with_two: tuple[Clinic, str, str]) -> None:
     ours, first, second = clinic_with_two
-    takes_looks(9)
+    takes_reads(9)
     ours.update(second, "1")
     assert error_of(ours.update, first, "1", includeStudyImageSets=True)[:2] == CONFLICT
     assert ours.statuses(first) == [("1", "ACTIVE", "CREATED")]
@@ -280,7 +280,7 @@ def test_a_revert_does_not_go_with_the_study(clinic_with_one: tuple[Clinic, str]
 
 def test_nothing_writes_to_a_locked_image_set(clinic_with_two: tuple[Clinic, str, str]) -> None:
     ours, first, second = clinic_with_two
-    takes_looks(99)
+    takes_reads(99)
     ours.update(first, "1")
     writes = [
         lambda: ours.update(first, "2"),
@@ -307,7 +307,7 @@ def test_a_write_right_after_the_last_meets_its_result(clinic_with_one: tuple[Cl
 def test_a_deletion_marks_the_latest_version_and_adds_none(clinic_with_one: tuple[Clinic, str]) -> None:
     ours, image_set = clinic_with_one
     ours.update(image_set, "1")
-    takes_looks(2)
+    takes_reads(2)
     assert ours.statuses(image_set)[0][2] == "UPDATING"
     assert ours.statuses(image_set)[0][2] == "UPDATED"
     answer = ours.delete(image_set)

@@ -83,8 +83,8 @@ def test_a_malformed_state_leaves_the_process_free() -> None:
 
 
 def test_an_error_keeps_the_call_from_being_carried_out(sagemaker: Any) -> None:
-    inject_fault("sagemaker", "CreateImage", error={"code": "ResourceLimitExceeded", "message": "By order"})
-    with pytest.raises(ClientError, match=r"ResourceLimitExceeded.*By order") as met:
+    inject_fault("sagemaker", "CreateImage", error={"code": "ResourceLimitExceeded", "message": "Injected"})
+    with pytest.raises(ClientError, match=r"ResourceLimitExceeded.*Injected") as met:
         sagemaker.create_image(ImageName="other", RoleArn=ROLE)
     assert met.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert names(sagemaker) == ["analysis"]

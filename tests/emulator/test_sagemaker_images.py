@@ -117,22 +117,22 @@ class TestAnImage:
         sagemaker.create_image(ImageName=image, RoleArn=ROLE)
         assert versions(sagemaker) == []
 
-    def test_is_seen_deleting_before_it_is_gone(self, sagemaker: Any, image: str, looks: Any) -> None:
+    def test_is_seen_deleting_before_it_is_gone(self, sagemaker: Any, image: str, reads: Any) -> None:
         sagemaker.describe_image(ImageName=image)
-        looks("sagemaker::image", 2)
+        reads("sagemaker::image", 2)
         sagemaker.delete_image(ImageName=image)
         assert sagemaker.describe_image(ImageName=image)["ImageStatus"] == "DELETING"
         with pytest.raises(ClientError, match="ResourceNotFound"):
             sagemaker.describe_image(ImageName=image)
 
-    def test_takes_no_version_while_it_is_busy(self, sagemaker: Any, looks: Any) -> None:
-        looks("sagemaker::image", 3)
+    def test_takes_no_version_while_it_is_busy(self, sagemaker: Any, reads: Any) -> None:
+        reads("sagemaker::image", 3)
         sagemaker.create_image(ImageName="analysis", RoleArn=ROLE)
         with pytest.raises(ClientError, match=r"\(ValidationException\).*is in an invalid state"):
             create_version(sagemaker)
 
-    def test_is_not_changed_while_it_is_busy(self, sagemaker: Any, looks: Any) -> None:
-        looks("sagemaker::image", 9)
+    def test_is_not_changed_while_it_is_busy(self, sagemaker: Any, reads: Any) -> None:
+        reads("sagemaker::image", 9)
         sagemaker.create_image(ImageName="analysis", RoleArn=ROLE)
         with pytest.raises(ClientError, match=r"\(ResourceInUse\).*CREATING"):
             sagemaker.update_image(ImageName="analysis", DisplayName="New")
@@ -194,34 +194,34 @@ class TestANewVersion:
         sagemaker.delete_image_version(ImageName=image, Version=1)
         assert create_version(sagemaker).endswith("/2")
 
-    def test_is_seen_creating_before_it_is_created(self, sagemaker: Any, image: str, looks: Any) -> None:
-        looks("sagemaker::image-version", 2)
+    def test_is_seen_creating_before_it_is_created(self, sagemaker: Any, image: str, reads: Any) -> None:
+        reads("sagemaker::image-version", 2)
         create_version(sagemaker)
         assert [status_of(sagemaker, 1) for _ in range(3)] == ["CREATING", "CREATED", "CREATED"]
 
-    def test_settles_by_looks_at_itself_alone(self, sagemaker: Any, image: str, looks: Any) -> None:
-        looks("sagemaker::image-version", 2)
+    def test_settles_by_reads_of_itself_alone(self, sagemaker: Any, image: str, reads: Any) -> None:
+        reads("sagemaker::image-version", 2)
         create_version(sagemaker)
         create_version(sagemaker)
         assert [status_of(sagemaker, 1) for _ in range(2)] == ["CREATING", "CREATED"]
         assert status_of(sagemaker, 2) == "CREATING"
 
-    def test_is_modified_when_it_settles(self, sagemaker: Any, image: str, looks: Any) -> None:
-        looks("sagemaker::image-version", 2)
+    def test_is_modified_when_it_settles(self, sagemaker: Any, image: str, reads: Any) -> None:
+        reads("sagemaker::image-version", 2)
         create_version(sagemaker)
         before, after = (sagemaker.describe_image_version(ImageName=image, Version=1) for _ in range(2))
         assert before["LastModifiedTime"] == before["CreationTime"] == after["CreationTime"]
         assert after["LastModifiedTime"] > before["LastModifiedTime"]
 
-    def test_may_be_begun_while_another_is_creating(self, sagemaker: Any, image: str, looks: Any) -> None:
-        looks("sagemaker::image-version", 50)
+    def test_may_be_begun_while_another_is_creating(self, sagemaker: Any, image: str, reads: Any) -> None:
+        reads("sagemaker::image-version", 50)
         create_version(sagemaker)
         assert create_version(sagemaker).endswith("/2")
 
-    def test_is_refused_while_another_is_being_deleted(self, sagemaker: Any, image: str, looks: Any) -> None:
+    def test_is_refused_while_another_is_being_deleted(self, sagemaker: Any, image: str, reads: Any) -> None:
         create_version(sagemaker)
         versions(sagemaker)
-        looks("sagemaker::image-version", 50)
+        reads("sagemaker::image-version", 50)
         sagemaker.delete_image_version(ImageName=image, Version=1)
         with pytest.raises(ClientError, match=r"\(ResourceInUse\).*modified concurrently"):
             create_version(sagemaker)
@@ -235,8 +235,8 @@ class TestANewVersion:
         assert listed["ImageVersionStatus"] == "CREATE_FAILED"
         assert base_image in listed["FailureReason"]
 
-    def test_shows_no_reason_before_it_has_failed(self, sagemaker: Any, image: str, looks: Any) -> None:
-        looks("sagemaker::image-version", 2)
+    def test_shows_no_reason_before_it_has_failed(self, sagemaker: Any, image: str, reads: Any) -> None:
+        reads("sagemaker::image-version", 2)
         create_version(sagemaker, BaseImage="docker.io/library/python")
         [listed] = sagemaker.list_image_versions(ImageName=image)["ImageVersions"]
         assert listed["ImageVersionStatus"] == "CREATING"
@@ -282,10 +282,10 @@ class TestAVersion:
             sagemaker.describe_image_version(ImageName=image)
 
     def test_is_the_one_before_once_the_latest_has_vanished(
-        self, sagemaker: Any, image: str, looks: Any
+        self, sagemaker: Any, image: str, reads: Any
     ) -> None:
         loaded(entry(1), entry(2))
-        looks("sagemaker::image-version", 1)
+        reads("sagemaker::image-version", 1)
         sagemaker.delete_image_version(ImageName=image, Version=2)
         assert sagemaker.describe_image_version(ImageName=image)["Version"] == 1
 
@@ -338,10 +338,10 @@ class TestAVersion:
         with pytest.raises(ClientError, match=r"\(ValidationException\).*Only one"):
             sagemaker.describe_image_version(ImageName=image, Version=1, Alias="stable")
 
-    def test_vanishes_when_it_is_deleted(self, sagemaker: Any, image: str, looks: Any) -> None:
+    def test_vanishes_when_it_is_deleted(self, sagemaker: Any, image: str, reads: Any) -> None:
         create_version(sagemaker)
         versions(sagemaker)
-        looks("sagemaker::image-version", 2)
+        reads("sagemaker::image-version", 2)
         assert set(sagemaker.delete_image_version(ImageName=image, Version=1)) == {"ResponseMetadata"}
         assert status_of(sagemaker, 1) == "DELETING"
         with pytest.raises(ClientError, match=r"\(ResourceNotFound\)") as gone:
@@ -351,17 +351,17 @@ class TestAVersion:
 
     @pytest.mark.parametrize("operation", ["update_image_version", "delete_image_version"])
     def test_is_left_alone_while_it_is_being_deleted(
-        self, sagemaker: Any, image: str, looks: Any, operation: str
+        self, sagemaker: Any, image: str, reads: Any, operation: str
     ) -> None:
-        looks("sagemaker::image-version", 50)
+        reads("sagemaker::image-version", 50)
         loaded(entry(1, "DELETING"))
         with pytest.raises(ClientError, match=r"\(ResourceInUse\).*image-version/analysis/1.*being deleted"):
             getattr(sagemaker, operation)(ImageName=image, Version=1)
         with pytest.raises(ClientError, match=r"\(ResourceInUse\).*being deleted"):
             sagemaker.delete_image(ImageName=image)
 
-    def test_cannot_be_deleted_while_it_is_creating(self, sagemaker: Any, image: str, looks: Any) -> None:
-        looks("sagemaker::image-version", 50)
+    def test_cannot_be_deleted_while_it_is_creating(self, sagemaker: Any, image: str, reads: Any) -> None:
+        reads("sagemaker::image-version", 50)
         create_version(sagemaker)
         with pytest.raises(ClientError, match=r"\(ResourceInUse\).*modified concurrently"):
             sagemaker.delete_image_version(ImageName=image, Version=1)
@@ -469,8 +469,8 @@ class TestTheListOfVersions:
         with pytest.raises(ClientError, match=r"\(ResourceNotFound\).*image/nothing does not exist"):
             sagemaker.list_image_versions(ImageName="nothing")
 
-    def test_shows_a_loaded_version_settle(self, sagemaker: Any, looks: Any) -> None:
-        looks("sagemaker::image-version", 2)
+    def test_shows_a_loaded_version_settle(self, sagemaker: Any, reads: Any) -> None:
+        reads("sagemaker::image-version", 2)
         loaded(entry(1, "CREATING"), entry(2, "DELETING"), entry(3, "CREATE_FAILED", FailureReason="No."))
         shown = [
             {each["Version"]: each["ImageVersionStatus"] for each in listing["ImageVersions"]}
@@ -540,7 +540,7 @@ def test_images_are_gone_after_a_reset(sagemaker: Any, image: str) -> None:
     assert sagemaker.list_images()["Images"] == []
 
 
-def test_a_version_was_modified_when_its_build_ended_and_not_when_somebody_looked(
+def test_a_version_is_modified_when_its_build_ends_and_not_at_the_next_read(
     sagemaker: Any, image: str
 ) -> None:
     model, build = "sagemaker::image-version", timedelta(seconds=0.1)

@@ -78,9 +78,9 @@ def test_a_client_that_asks_before_it_sends_its_body_is_told_to_go_on() -> None:
 
 
 def test_it_is_refused_a_second_time_in_one_process() -> None:
-    with serve(), pytest.raises(RuntimeError, match="running in this process already"), serve():
+    with serve(), pytest.raises(RuntimeError, match="already runs in this process"), serve():
         pass
-    with serve(), pytest.raises(RuntimeError, match="running in this process already"):
+    with serve(), pytest.raises(RuntimeError, match="already runs in this process"):
         mock_image_versions().__enter__()
 
 

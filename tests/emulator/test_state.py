@@ -317,7 +317,7 @@ class TestAFile:
             (b'{\n  "sagemaker": {,}\n}', "line 2 column 17: not JSON: "),
             (b"", "line 1 column 1: not JSON: "),
             (b'{"sagemaker": "\xff"}', "not UTF-8 at byte 15"),
-            (b'{"sagemaker": {"a": [], "a": []}}', "'a' is there twice in one object"),
+            (b'{"sagemaker": {"a": [], "a": []}}', "'a' is twice in one object"),
             (b"[]", "$: must be an object"),
             (b'{"sagemaker": []}', "sagemaker: must be an object"),
         ],

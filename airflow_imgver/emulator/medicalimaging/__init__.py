@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from .models import medicalimaging_backends
+from airflow_imgver.emulator.medicalimaging.models import medicalimaging_backends
 
 __all__ = ["medicalimaging_backends"]

@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from moto.core.common_models import BaseModel
 from moto.moto_api._internal import mock_random
-from moto.moto_api._internal.managed_state_model import ManagedState
 
-from .exceptions import ConflictException, ResourceNotFoundException, ValidationException
-from .image_sets import ImageSet, Version, begin, now
-from .metadata import InvalidAttributesError, parsed, updated, with_series_of
+from airflow_imgver.emulator.medicalimaging.exceptions import (
+    ConflictException,
+    ResourceNotFoundException,
+    ValidationException,
+)
+from airflow_imgver.emulator.medicalimaging.image_sets import ImageSet, Version
+from airflow_imgver.emulator.medicalimaging.metadata import (
+    InvalidAttributesError,
+    parsed,
+    updated,
+    with_series_of,
+)
+from airflow_imgver.emulator.transitions import Changing
 
 if TYPE_CHECKING:
-    from .import_jobs import ImportJob
+    from datetime import datetime
 
-DATASTORE_MODEL = "medical-imaging::datastore"
+    from airflow_imgver.emulator.medicalimaging.import_jobs import ImportJob
+    from airflow_imgver.emulator.transitions import Timeline
 
 SERIES_DIFFER = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
 
 
-class Datastore(BaseModel, ManagedState):
-    """A data store with its image sets and import jobs, by their ids."""
+class Datastore(BaseModel, Changing):
+    """
+    A data store with its image sets and import jobs, by their ids.
 
-    def __init__(self, arn: str, datastore_id: str, parameters: dict[str, Any]):
-        ManagedState.__init__(
-            self, DATASTORE_MODEL, transitions=[("CREATING", "ACTIVE"), ("DELETING", "DELETED")]
-        )
+    :param timeline: Where the changes of the data store and of its contents happen.
+    """
+
+    model = "medical-imaging::datastore"
+    created_at: datetime
+    updated_at: datetime
+
+    def __init__(self, timeline: Timeline, arn: str, datastore_id: str, parameters: dict[str, Any]) -> None:
+        self.timeline = timeline
         self.datastore_id = datastore_id
         self.arn = arn
         self.parameters = parameters
-        self.created_at = self.updated_at = now()
         self.resource_tags: dict[str, str] = dict(parameters.get("tags") or {})
         self.image_sets: dict[str, ImageSet] = {}
         self.import_jobs: dict[str, ImportJob] = {}
 
-    @property
-    def last_seen_status(self) -> str:
-        """The status as it was last shown: reading `status` would move it on."""
-        return str(self._status)
+    def next_status(self) -> str | None:
+        """Give ACTIVE for a data store that is created, and DELETED for one that is deleted."""
+        return {"CREATING": "ACTIVE", "DELETING": "DELETED"}.get(self.status)
+
+    def enter(self, status: str, time: datetime) -> None:
+        """Take a status; the first one is also the creation."""
+        super().enter(status, time)
+        self.updated_at = time
+        if not hasattr(self, "created_at"):
+            self.created_at = time
 
     def properties(self) -> dict[str, Any]:
         """Give the members of DatastoreProperties."""
@@ -55,45 +75,31 @@ class Datastore(BaseModel, ManagedState):
         }
 
     def begin_deletion(self) -> None:
-        """Begin to delete a data store that holds nothing any more."""
-        self.settle()
+        """Start to delete a data store, which must be empty."""
         if any(not image_set.is_deleted for image_set in self.image_sets.values()):
             raise ConflictException(
                 f"Datastore {self.datastore_id} still has image sets, delete them before the data store."
             )
         if any(job.ended_at is None for job in self.import_jobs.values()):
-            raise ConflictException(f"Datastore {self.datastore_id} still has an import job that runs.")
-        self.status = "DELETING"
-        self._tick = 0
-        self._time_progressed = datetime.now()
-        self.updated_at = now()
+            raise ConflictException(f"Datastore {self.datastore_id} still has a running import job.")
+        self.timeline.change(self, "DELETING")
 
-    def new_image_set(self, image_set_id: str, versions: list[Version]) -> ImageSet:
-        """Put an image set into the data store."""
-        image_set = ImageSet(f"{self.arn}/imageset/{image_set_id}", image_set_id, versions)
+    def new_image_set(self, image_set_id: str) -> ImageSet:
+        """Add an image set, which has no versions yet, in place of one with the same id."""
+        for version in self.image_sets[image_set_id].versions if image_set_id in self.image_sets else ():
+            self.timeline.remove(version)
+        image_set = ImageSet(self.timeline, f"{self.arn}/imageset/{image_set_id}", image_set_id)
         self.image_sets[image_set_id] = image_set
         return image_set
 
     def image_set(self, image_set_id: str) -> ImageSet:
-        """Give an image set as it is now."""
+        """Give an image set."""
         image_set = self.image_sets.get(image_set_id)
         if image_set is None:
             raise ResourceNotFoundException(
                 f"The requested ImageSet {image_set_id} does not exist in datastore {self.datastore_id}."
             )
-        image_set.settle()
         return image_set
-
-    def settle_imports(self) -> None:
-        """Take in what import jobs have made by now."""
-        for job in self.import_jobs.values():
-            job.settle(self)
-
-    def settle(self) -> None:
-        """Bring everything in the data store up to now."""
-        self.settle_imports()
-        for image_set in self.image_sets.values():
-            image_set.settle()
 
     def copy(
         self,
@@ -107,9 +113,9 @@ class Datastore(BaseModel, ManagedState):
         Copy an image set into another, or into a new one.
 
         Image sets hold the same series if one is a copy of the other, or if a forced update has given them
-        the same SeriesInstanceUID. A copy between others fails unless forced, after the call has succeeded:
-        it leaves a version COPY_FAILED. So does a subset that is not valid. A new image set is primary only
-        where the source was promoted.
+        the same SeriesInstanceUID. Any other copy without ``force`` fails after the call has succeeded, and
+        leaves a version COPY_FAILED. So does an invalid subset. A new image set is primary only if the
+        request promotes the source.
 
         :param information: The request's ``copyImageSetInformation``.
         :return: The source and the destination.
@@ -129,22 +135,12 @@ class Datastore(BaseModel, ManagedState):
             destination.check_latest(wanted["latestVersionId"])
             destination.begin_version("COPYING", destination.latest.tags, failure=failure, forced=force)
         else:
-            destination = self._new_copy(source, failure=failure, forced=force, primary=promote_to_primary)
+            destination = self.new_image_set(mock_random.get_random_hex(32))
+            destination.begin_version(
+                "COPYING", source.latest.tags, failure=failure, forced=force, primary=promote_to_primary
+            )
         source.lock_as_copy_source()
         return source, destination
-
-    def _new_copy(self, source: ImageSet, *, failure: str | None, forced: bool, primary: bool) -> ImageSet:
-        image_set_id = mock_random.get_random_hex(32)
-        properties = {
-            "imageSetId": image_set_id,
-            "versionId": "1",
-            "createdAt": now(),
-            "isPrimary": primary,
-            "overrides": {"forced": True} if forced else None,
-        }
-        # AWS shows the first version of a copied image set without updatedAt.
-        version = begin(properties, "COPYING", source.latest.tags, failure=failure, stamp=None)
-        return self.new_image_set(image_set_id, [version])
 
     def update_metadata(
         self,
@@ -156,14 +152,14 @@ class Datastore(BaseModel, ManagedState):
         include_study: bool,
     ) -> Version:
         """
-        Update the metadata of an image set, or go back to an older version, in a new version.
+        Update the metadata of an image set, or revert it to an older version, in a new version.
 
-        An update whose attributes are not valid, or change an identifier without ``force``, fails after the
-        call has succeeded: it leaves a version UPDATE_FAILED.
+        An update with invalid attributes, or with a change of an identifier without ``force``, fails after
+        the call has succeeded, and leaves a version UPDATE_FAILED.
 
         :param updates: The request's ``updateImageSetMetadataUpdates``.
         :param include_study: Update all primary image sets of the study, or none.
-        :return: The new version of the image set that was asked for.
+        :return: The new version of the requested image set.
         """
         image_set = self.image_set(image_set_id)
         image_set.check_writable()
@@ -194,7 +190,6 @@ class Datastore(BaseModel, ManagedState):
         return image_set.begin_version("UPDATING", tags, failure=failure, forced=force)
 
     def _rest_of_study(self, image_set: ImageSet) -> list[ImageSet]:
-        self.settle()
         study = image_set.latest.tags["DICOMStudyInstanceUID"]
         return [
             other

@@ -1,21 +1,21 @@
-"""Exceptions raised by the medical-imaging service."""
+"""The errors of HealthImaging."""
 
 from __future__ import annotations
 
 from moto.core.exceptions import ServiceException
 
-from ..contract import ValidationException
+from airflow_imgver.emulator.contract import ValidationException
 
 __all__ = ["ConflictException", "ResourceNotFoundException", "ValidationException"]
 
 
 class ResourceNotFoundException(ServiceException):
-    """The request references a resource which does not exist."""
+    """The resource does not exist."""
 
     code = "ResourceNotFoundException"
 
 
 class ConflictException(ServiceException):
-    """The resource is in no state for the request."""
+    """The state of the resource does not allow the request."""
 
     code = "ConflictException"

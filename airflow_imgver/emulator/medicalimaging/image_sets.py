@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from moto.core.common_models import BaseModel
-from moto.moto_api import state_manager
-from moto.moto_api._internal.managed_state_model import ManagedState
 
-from .exceptions import ConflictException, ResourceNotFoundException
+from airflow_imgver.emulator.medicalimaging.exceptions import ConflictException, ResourceNotFoundException
+from airflow_imgver.emulator.transitions import Changing, now
+
+if TYPE_CHECKING:
+    from airflow_imgver.emulator.transitions import Timeline
 
 # The members of ImageSetProperties, spelled as ListImageSetVersions answers them.
 Properties = dict[str, Any]
 # The members of DICOMTags, spelled as SearchImageSets answers them.
 DICOMTags = dict[str, Any]
 
-IMAGE_SET_MODEL = "medical-imaging::image-set"
-
-# How each running status ends well. AWS names no end for the two that stand below the others: a source goes
-# back to what it was (see `ImageSet.lock_as_copy_source`), and COPIED is for one that was loaded while busy;
-# UPDATED for the sets of one study is an inference.
-ENDS_WELL_AS = {
+# How each running status ends well. AWS documents no end for the last two: the source of a copy returns to
+# its earlier status (see `ImageSet.lock_as_copy_source`), and COPIED is for a source that was loaded while
+# busy; UPDATED for the sets of one study is an inference.
+_SUCCEEDS_AS = {
     "COPYING": "COPIED",
     "UPDATING": "UPDATED",
     "IMPORTING": "IMPORTED",
@@ -30,52 +30,46 @@ ENDS_WELL_AS = {
     "UPDATING_FOR_STUDY_CONSISTENCY": "UPDATED",
 }
 
+_FAILS_AS = {
+    "COPYING": "COPY_FAILED",
+    "UPDATING": "UPDATE_FAILED",
+    "UPDATING_FOR_STUDY_CONSISTENCY": "UPDATE_FAILED",
+    "IMPORTING": "IMPORT_FAILED",
+}
 
-def now() -> datetime:
-    """Tell the time to the millisecond, all that an answer carries, so that what was told can be searched."""
-    time = datetime.now(UTC)
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
-
-class Workflow(ManagedState):
+class Version(Changing):
     """
-    What is going on in a locked version, and what the version will be afterwards.
+    One entry in the history of an image set.
 
-    :param outcome: All members of the version once the workflow is over.
+    :param image_set: The image set.
+    :param properties: The members of the entry.
+    :param tags: The DICOM attributes.
+    :param outcome: The members of a locked version once its workflow is over; None where no workflow runs.
     :param stamp: The member that the end of the workflow sets to its time, if any.
     """
 
-    def __init__(self, outcome: Properties, stamp: str | None):
-        super().__init__(IMAGE_SET_MODEL, [("RUNNING", "OVER")])
-        self._outcome = outcome
-        self._stamp = stamp
-        self._started = now()
+    model = "medical-imaging::image-set"
 
-    def result(self) -> Properties | None:
-        """Give the version's members once the workflow is over, None while it runs."""
-        if self.status == "RUNNING":
-            return None
-        return self._outcome | ({self._stamp: self._ended()} if self._stamp else {})
-
-    def _ended(self) -> datetime:
-        # Nobody may have looked when the time was up.
-        transition = state_manager.get_transition(IMAGE_SET_MODEL)
-        if transition["progression"] != "time":
-            return now()
-        return min(now(), self._started + timedelta(seconds=transition["seconds"]))
-
-
-class Version:
-    """One entry in the history of an image set."""
-
-    def __init__(self, properties: Properties, tags: DICOMTags, workflow: Workflow | None = None):
+    def __init__(
+        self,
+        image_set: ImageSet,
+        properties: Properties,
+        tags: DICOMTags,
+        *,
+        outcome: Properties | None = None,
+        stamp: str | None = None,
+    ) -> None:
+        self.image_set = image_set
         self.properties = properties
         self.tags = tags
-        self.workflow = workflow
+        self.status = _status_of(properties)
+        self.outcome = outcome
+        self.stamp = stamp
 
     @property
     def number(self) -> int:
-        """The version id, to compare: as texts, "10" comes before "9"."""
+        """The version id as a number: as texts, "10" comes before "9"."""
         return int(self.properties["versionId"])
 
     @property
@@ -85,32 +79,44 @@ class Version:
 
     @property
     def changed_at(self) -> datetime:
-        """The time of the version, which is the creation of its image set until something updates it."""
+        """The time of the version, which is the creation of its image set until an update."""
         time = self.properties.get("updatedAt") or self.properties.get("createdAt")
         return time or datetime.fromtimestamp(0, UTC)
 
-    def settle(self) -> None:
-        """Take over the result of a workflow that is over."""
-        result = self.workflow.result() if self.workflow else None
-        if result is not None:
-            self.properties, self.workflow = result, None
+    def next_status(self) -> str | None:
+        """Give the status in which the workflow ends, None where no workflow runs."""
+        return None if self.outcome is None else _status_of(self.outcome)
+
+    def enter(self, status: str, time: datetime) -> None:
+        """Take a workflow status; the end of a workflow applies its outcome."""
+        super().enter(status, time)
+        if self.outcome is not None and status == self.next_status():
+            self.properties = self.outcome | ({self.stamp: time} if self.stamp else {})
+            self.outcome = None
+
+
+def _status_of(properties: Properties) -> str:
+    # AWS does not promise a workflow status.
+    return str(properties.get("ImageSetWorkflowStatus", ""))
 
 
 class ImageSet(BaseModel):
     """
     An image set with all its versions, oldest first.
 
-    Every version is kept for as long as the data store, those of a deleted image set too: AWS does not
+    Every version is kept for as long as the data store, also those of a deleted image set: AWS does not
     document for how long a deleted image set can be listed.
+
+    :param timeline: Where the changes of the versions happen.
     """
 
-    def __init__(self, arn: str, image_set_id: str, versions: list[Version]):
+    def __init__(self, timeline: Timeline, arn: str, image_set_id: str) -> None:
+        self.timeline = timeline
         self.arn = arn
         self.image_set_id = image_set_id
-        self.versions = sorted(versions, key=lambda version: version.number)
+        self.versions: list[Version] = []
         self.resource_tags: dict[str, str] = {}
-        # A history may be long, and is settled whenever it is read.
-        self._in_flight = [version for version in self.versions if version.workflow]
+        self._busy: list[Version] = []
 
     @property
     def latest(self) -> Version:
@@ -132,25 +138,18 @@ class ImageSet(BaseModel):
         """The creation of the image set, which all its versions share."""
         return self.latest.properties.get("createdAt")
 
-    def settle(self) -> None:
-        """Take over the results of the workflows that are over."""
-        for version in self._in_flight:
-            version.settle()
-        self._in_flight = [version for version in self._in_flight if version.workflow]
-
-    def look(self) -> None:
-        """Count one read that shows this image set: a workflow may be told to take that many."""
-        for version in self._in_flight:
-            if version.workflow:
-                version.workflow.advance()
-        self.settle()
+    def read(self) -> None:
+        """Count one read that shows this image set: a workflow may end after a number of reads."""
+        for version in self._busy:
+            self.timeline.read(version)
+        self._busy = [version for version in self._busy if version.outcome is not None]
 
     def version(self, version_id: str | None) -> Version:
         """
         Give one version.
 
         :param version_id: Its id; None for the latest.
-        :raises ResourceNotFoundException: there is no such version.
+        :raises ResourceNotFoundException: the version does not exist.
         """
         if version_id is None:
             return self.latest
@@ -170,111 +169,111 @@ class ImageSet(BaseModel):
             raise ConflictException(f"ImageSet {self.image_set_id} is LOCKED with workflow status {status}.")
 
     def check_latest(self, version_id: str) -> None:
-        """Refuse a version that somebody has gone past."""
+        """Refuse a version that is not the latest."""
         if int(version_id) != self.latest.number:
             raise ResourceNotFoundException("Requested version(s) of ImageSet(s) is not the latest.")
 
+    def load(self, entries: list[Properties], tags: DICOMTags) -> None:
+        """
+        Take a history as it is; a version whose status is a running one settles like any other.
+
+        :param entries: Its versions, as ListImageSetVersions answers them.
+        :param tags: The DICOM attributes of all versions.
+        """
+        for entry in sorted(entries, key=lambda each: int(each["versionId"])):
+            # moto writes an aware time as if it were in UTC.
+            properties = {
+                name: value.astimezone(UTC) if isinstance(value, datetime) else value
+                for name, value in entry.items()
+            }
+            version = Version(self, {"imageSetId": self.image_set_id} | properties, tags)
+            self.versions.append(version)
+            succeeds_as = _SUCCEEDS_AS.get(version.status)
+            if succeeds_as is None:
+                continue
+            state = "DELETED" if succeeds_as == "DELETED" else "ACTIVE"
+            version.outcome = version.properties | {
+                "imageSetState": state,
+                "ImageSetWorkflowStatus": succeeds_as,
+            }
+            version.stamp = "deletedAt" if state == "DELETED" else "updatedAt"
+            self._busy.append(version)
+            self.timeline.add(version)
+
+    def add_version(self, properties: Properties, tags: DICOMTags, time: datetime) -> Version:
+        """Add a version that is settled from the start, such as the result of an import."""
+        version = Version(self, {"imageSetState": "ACTIVE", **properties}, tags)
+        self.versions.append(version)
+        self.timeline.create(version, version.status, time)
+        return version
+
     def begin_version(
-        self, running: str, tags: DICOMTags, *, failure: str | None = None, forced: bool = False
+        self,
+        running: str,
+        tags: DICOMTags,
+        *,
+        failure: str | None = None,
+        forced: bool = False,
+        primary: bool | None = None,
     ) -> Version:
         """
-        Lock the image set with a new version on top of the latest.
+        Lock the image set with a new version on top of the latest, or with its first one.
 
         :param running: The workflow status until the end, such as UPDATING.
         :param tags: The DICOM attributes of the new version, if it ends well.
-        :param failure: The message it fails with; None where it ends well.
+        :param failure: The message of a version that fails, which AWS shows as ACTIVE; None where it ends
+            well.
         :param forced: The request overrode a check, which the version then shows.
+        :param primary: Whether a first version is primary; a later one is what the version before it is.
         """
+        time, before = now(), self.versions[-1] if self.versions else None
         properties = {
             "imageSetId": self.image_set_id,
-            "versionId": str(self.latest.number + 1),
-            "createdAt": self.created_at,
-            "updatedAt": now(),
-            "isPrimary": self.latest.properties.get("isPrimary"),
+            "versionId": str(before.number + 1 if before else 1),
+            "createdAt": before.properties.get("createdAt") if before else time,
+            # AWS shows the first version of a copied image set without updatedAt.
+            "updatedAt": time if before else None,
+            "isPrimary": before.properties.get("isPrimary") if before else primary,
             "overrides": {"forced": True} if forced else None,
         }
-        version = begin(properties, running, self.latest.tags if failure else tags, failure=failure)
+        properties = {name: value for name, value in properties.items() if value is not None}
+        ended = {"imageSetState": "ACTIVE", "ImageSetWorkflowStatus": _SUCCEEDS_AS[running]}
+        if failure:
+            ended |= {"ImageSetWorkflowStatus": _FAILS_AS[running], "message": failure}
+        version = Version(
+            self,
+            properties | {"imageSetState": "LOCKED", "ImageSetWorkflowStatus": running},
+            before.tags if failure and before else tags,
+            outcome=properties | ended,
+            stamp="updatedAt" if before else None,
+        )
         self.versions.append(version)
-        self._in_flight.append(version)
+        self._busy.append(version)
+        self.timeline.create(version, running, time)
         return version
 
     def lock_as_copy_source(self) -> None:
         """
-        Lock the latest version while it is being copied; a source gets no new version.
+        Lock the latest version while it is the source of a copy; a source gets no new version.
 
-        AWS does not document what the source shows after the copy: here it is what it was before.
+        AWS does not document the source's status after the copy: here it is the status before.
         """
-        running = {"ImageSetWorkflowStatus": "COPYING_WITH_READ_ONLY_ACCESS", "updatedAt": now()}
-        self._lock_latest(running, Workflow(self.latest.properties, stamp=None))
+        self._lock_latest("COPYING_WITH_READ_ONLY_ACCESS", self.latest.properties, updatedAt=now())
 
     def delete(self) -> None:
         """Lock the latest version until it is deleted; a deletion adds no version."""
-        settled = {"imageSetState": "DELETED", "ImageSetWorkflowStatus": "DELETED"}
-        workflow = Workflow(self.latest.properties | settled, stamp="deletedAt")
-        self._lock_latest({"ImageSetWorkflowStatus": "DELETING"}, workflow)
+        ended = {"imageSetState": "DELETED", "ImageSetWorkflowStatus": "DELETED"}
+        self._lock_latest("DELETING", self.latest.properties | ended, stamp="deletedAt")
 
-    def _lock_latest(self, running: Properties, workflow: Workflow) -> None:
+    def _lock_latest(
+        self, running: str, outcome: Properties, *, stamp: str | None = None, **members: Any
+    ) -> None:
         version = self.latest
-        version.properties = version.properties | running | {"imageSetState": "LOCKED"}
-        version.workflow = workflow
-        self._in_flight.append(version)
-
-
-def begin(
-    properties: Properties,
-    running: str,
-    tags: DICOMTags,
-    *,
-    failure: str | None = None,
-    stamp: str | None = "updatedAt",
-) -> Version:
-    """
-    Make a locked version whose workflow has just begun.
-
-    :param properties: Its members, without state and status; those that are None are left out.
-    :param running: The workflow status until the end.
-    :param tags: Its DICOM attributes.
-    :param failure: The message it fails with; None where it ends well. AWS shows a failed version as ACTIVE.
-    :param stamp: The member that the end of the workflow sets to its time, if any.
-    """
-    properties = {name: value for name, value in properties.items() if value is not None}
-    if failure:
-        settled = {"ImageSetWorkflowStatus": _FAILS_AS[running], "message": failure}
-    else:
-        settled = {"ImageSetWorkflowStatus": ENDS_WELL_AS[running]}
-    return Version(
-        properties | {"imageSetState": "LOCKED", "ImageSetWorkflowStatus": running},
-        tags,
-        Workflow(properties | {"imageSetState": "ACTIVE"} | settled, stamp),
-    )
-
-
-_FAILS_AS = {
-    "COPYING": "COPY_FAILED",
-    "UPDATING": "UPDATE_FAILED",
-    "UPDATING_FOR_STUDY_CONSISTENCY": "UPDATE_FAILED",
-    "IMPORTING": "IMPORT_FAILED",
-}
-
-
-def loaded(properties: Properties, tags: DICOMTags) -> Version:
-    """
-    Take a version as it stands; one whose status is a running one settles like any other.
-
-    :param properties: Its members, as ListImageSetVersions answers them.
-    :param tags: Its DICOM attributes.
-    """
-    # moto writes an aware time as if it were in UTC.
-    properties = {
-        name: value.astimezone(UTC) if isinstance(value, datetime) else value
-        for name, value in properties.items()
-    }
-    settled = ENDS_WELL_AS.get(properties.get("ImageSetWorkflowStatus", ""))
-    if settled is None:
-        return Version(properties, tags)
-    deleted = settled == "DELETED"
-    outcome = properties | {
-        "imageSetState": "DELETED" if deleted else "ACTIVE",
-        "ImageSetWorkflowStatus": settled,
-    }
-    return Version(properties, tags, Workflow(outcome, "deletedAt" if deleted else "updatedAt"))
+        version.properties = version.properties | {
+            "imageSetState": "LOCKED",
+            "ImageSetWorkflowStatus": running,
+            **members,
+        }
+        version.outcome, version.stamp = outcome, stamp
+        self._busy.append(version)
+        self.timeline.change(version, running)

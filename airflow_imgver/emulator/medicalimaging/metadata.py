@@ -1,4 +1,4 @@
-"""DICOM attributes of an image set, as far as SearchImageSets can ask for them."""
+"""The DICOM attributes of an image set that SearchImageSets can filter by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .image_sets import DICOMTags
+from airflow_imgver.emulator.medicalimaging.image_sets import DICOMTags
 
 _TAG_OF_KEYWORD = {
     "Patient": {
@@ -47,7 +47,7 @@ def _uid(*names: str) -> str:
 
 
 def tags_of_series(*, study: str, series: str) -> DICOMTags:
-    """Make up the DICOM attributes of a series, the same for the same names."""
+    """Make the DICOM attributes of a synthetic series, the same for the same names."""
     return {
         "DICOMStudyInstanceUID": _uid("study", study),
         "DICOMSeriesInstanceUID": _uid("series", series),
@@ -55,7 +55,7 @@ def tags_of_series(*, study: str, series: str) -> DICOMTags:
 
 
 def with_series_of(tags: DICOMTags, sibling: DICOMTags) -> DICOMTags:
-    """Give an image set of the same study the patient and the study of the first, and leave it its series."""
+    """Give a sibling of the same study new Patient and Study attributes; it keeps its Series attributes."""
     own = set(_TAG_OF_KEYWORD["Series"].values())
     shared = {tag: value for tag, value in tags.items() if tag not in own}
     return shared | {tag: value for tag, value in sibling.items() if tag in own}
@@ -67,7 +67,7 @@ def updated(tags: DICOMTags, updates: dict[str, bytes], *, force: bool) -> DICOM
 
     :param tags: The attributes before.
     :param updates: ``updatableAttributes`` and ``removableAttributes``, each a JSON text.
-    :param force: Identifiers may change too.
+    :param force: Also allow changes of identifiers.
     :raises InvalidAttributesError: a text is not valid, or changes an identifier without ``force``.
     """
     after = dict(tags)
@@ -101,10 +101,10 @@ def parsed(name: str, text: str | bytes) -> dict[str, Any]:
     """
     Parse a text of attributes: a JSON object with a ``SchemaVersion`` and a ``Patient`` or a ``Study``.
 
-    The complaint quotes nothing: it ends up in a version's message, and the text may name a patient.
+    The error quotes no value: a version's message shows it, and the text may name a patient.
 
-    :param name: What to call the text.
-    :raises InvalidAttributesError: it is none.
+    :param name: The name of the member that holds the text.
+    :raises InvalidAttributesError: the text is not valid.
     """
     try:
         document = json.loads(text)

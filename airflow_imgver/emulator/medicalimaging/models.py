@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - a method without a docstring is the operation of its name
-"""HealthImagingBackend class with methods for supported APIs."""
+"""The HealthImaging backend: one account in one region."""
 
 from __future__ import annotations
 
@@ -9,42 +9,45 @@ from typing import Any
 
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
-from moto.moto_api import state_manager
 from moto.moto_api._internal import mock_random
 
-from ..paging import page
-from .datastores import DATASTORE_MODEL, Datastore
-from .exceptions import ConflictException, ResourceNotFoundException
-from .image_sets import IMAGE_SET_MODEL, ImageSet, Properties, Version, loaded
-from .import_jobs import IMPORT_JOB_MODEL, ImportJob
-from .metadata import tags_of_series
-from .search import DEFAULT_SORT, check_filters, matches, sort_key, summary
+from airflow_imgver.emulator.medicalimaging.datastores import Datastore
+from airflow_imgver.emulator.medicalimaging.exceptions import ConflictException, ResourceNotFoundException
+from airflow_imgver.emulator.medicalimaging.image_sets import ImageSet, Properties, Version
+from airflow_imgver.emulator.medicalimaging.import_jobs import ImportJob
+from airflow_imgver.emulator.medicalimaging.metadata import tags_of_series
+from airflow_imgver.emulator.medicalimaging.search import (
+    DEFAULT_SORT,
+    check_filters,
+    matches,
+    sort_key,
+    summary,
+)
+from airflow_imgver.emulator.paging import page
+from airflow_imgver.emulator.transitions import Timeline, now
 
-for _model in (IMAGE_SET_MODEL, DATASTORE_MODEL, IMPORT_JOB_MODEL):
-    state_manager.register_default_transition(_model, {"progression": "immediate"})
-
-# AWS documents the largest page, not the usual one.
+# AWS documents the largest page, not the default.
 PAGE_SIZE = 50
 
 
 class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
-    """Implementation of HealthImaging APIs."""
+    """The data stores of one account in one region, and the operations on them."""
 
     SERVICE_NAMESPACE = "medical-imaging"
 
     def __init__(self, region_name: str, account_id: str):
         super().__init__(region_name, account_id)
         self.datastores: dict[str, Datastore] = {}
-        # The server answers each request in a thread of its own, and every write looks before it leaps.
+        # The server answers each request in its own thread, and every write first checks the state.
         self.lock = RLock()
+        self.timeline = Timeline("medical-imaging")
 
     def load_image_set(self, datastore_id: str, image_set_id: str, entries: list[dict[str, Any]]) -> None:
         """
-        Load the history of an image set as it stands, in place of one with the same id.
+        Load the history of an image set, in place of an image set with the same id.
 
-        A data store that is missing is created, ACTIVE. An entry whose status is a running one, such as
-        COPYING, settles like any other; one whose status nobody knows stays as it is. The image set is the
-        only one of its study and its series.
+        A missing data store is created as ACTIVE. An entry with a running status, such as COPYING, settles
+        like any other; an unknown status stays. No other image set shares its study or its series.
 
         :param datastore_id: The data store.
         :param image_set_id: The image set.
@@ -56,15 +59,14 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         if not entries or len(numbers) < len(entries):
             raise ValueError(f"image set {image_set_id} needs entries, each with a versionId of its own")
         tags = tags_of_series(study=image_set_id, series=image_set_id)
-        versions = [loaded({"imageSetId": image_set_id} | entry, tags) for entry in entries]
-        self.load_datastore(datastore_id).new_image_set(image_set_id, versions)
+        self.load_datastore(datastore_id).new_image_set(image_set_id).load(entries, tags)
 
     def load_datastore(self, datastore_id: str) -> Datastore:
-        """Give a data store, which is created, ACTIVE and empty, where it is missing."""
+        """Give a data store; a missing one is created, ACTIVE and empty."""
         datastore = self.datastores.get(datastore_id)
         if datastore is None:
             datastore = self._new_datastore(datastore_id, {})
-            datastore.status = "ACTIVE"
+            datastore.enter("ACTIVE", now())
         return datastore
 
     def create_datastore(self, client_token: str, parameters: dict[str, Any]) -> Datastore:
@@ -75,11 +77,13 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
                         "A data store was already created with this client token and other parameters."
                     )
                 return datastore
-        return self._new_datastore(mock_random.get_random_hex(32), parameters)
+        datastore = self._new_datastore(mock_random.get_random_hex(32), parameters)
+        self.timeline.create(datastore, "CREATING")
+        return datastore
 
     def _new_datastore(self, datastore_id: str, parameters: dict[str, Any]) -> Datastore:
         scope = f"arn:{self.partition}:medical-imaging:{self.region_name}:{self.account_id}"
-        datastore = Datastore(f"{scope}:datastore/{datastore_id}", datastore_id, parameters)
+        datastore = Datastore(self.timeline, f"{scope}:datastore/{datastore_id}", datastore_id, parameters)
         self.datastores[datastore_id] = datastore
         return datastore
 
@@ -87,19 +91,18 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         datastore = self.datastores.get(datastore_id)
         if datastore is None:
             raise ResourceNotFoundException(f"The requested datastore {datastore_id} does not exist.")
-        datastore.settle_imports()
         return datastore
 
     def describe_datastore(self, datastore_id: str) -> Datastore:
         datastore = self.get_datastore(datastore_id)
-        datastore.advance()
+        self.timeline.read(datastore)
         return datastore
 
     def list_datastores(
         self, status: str | None, max_results: int | None, next_token: str | None
     ) -> tuple[list[Datastore], str | None]:
         for datastore in self.datastores.values():
-            datastore.advance()
+            self.timeline.read(datastore)
         found = [one for one in self.datastores.values() if status in (None, one.status)]
 
         def key(datastore: Datastore) -> tuple[float, str]:
@@ -130,8 +133,9 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
                         "An import job was already started with this client token and other parameters."
                     )
                 return job
-        job = ImportJob(len(datastore.import_jobs), mock_random.get_random_hex(32), datastore_id, parameters)
+        job = ImportJob(len(datastore.import_jobs), mock_random.get_random_hex(32), datastore, parameters)
         datastore.import_jobs[job.job_id] = job
+        self.timeline.create(job, "SUBMITTED")
         return job
 
     def get_dicom_import_job(self, datastore_id: str, job_id: str) -> ImportJob:
@@ -141,8 +145,7 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
             raise ResourceNotFoundException(
                 f"The requested import job {job_id} does not exist in datastore {datastore_id}."
             )
-        job.advance()
-        job.settle(datastore)
+        self.timeline.read(job)
         return job
 
     def list_dicom_import_jobs(
@@ -150,12 +153,9 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
     ) -> tuple[list[ImportJob], str | None]:
         datastore = self.get_datastore(datastore_id)
         for job in datastore.import_jobs.values():
-            job.advance()
-            job.settle(datastore)
+            self.timeline.read(job)
         newest_first = [
-            job
-            for job in reversed(datastore.import_jobs.values())
-            if status in (None, job.properties()["jobStatus"])
+            job for job in reversed(datastore.import_jobs.values()) if status in (None, job.status)
         ]
         return page(
             newest_first,
@@ -176,7 +176,7 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         """
         Search the latest versions of the image sets that are not deleted.
 
-        A search shows no state, so it does not count as a look at the image sets it finds.
+        A search shows no state, so it does not count as a read of the image sets that it finds.
 
         :return: The summaries of one page, the sort, and the token of the next page.
         """
@@ -184,7 +184,6 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         check_filters(filters)
         descending = sort["sortOrder"] == "DESC"
         datastore = self._readable_datastore(datastore_id)
-        datastore.settle()
         found = [
             image_set
             for image_set in datastore.image_sets.values()
@@ -213,14 +212,14 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         self, datastore_id: str, image_set_id: str, version_id: str | None
     ) -> tuple[ImageSet, Version]:
         image_set = self._readable_datastore(datastore_id).image_set(image_set_id)
-        image_set.look()
+        image_set.read()
         return image_set, image_set.version(version_id)
 
     def list_image_set_versions(
         self, datastore_id: str, image_set_id: str, max_results: int | None, next_token: str | None
     ) -> tuple[list[Properties], str | None]:
         image_set = self._readable_datastore(datastore_id).image_set(image_set_id)
-        image_set.look()
+        image_set.read()
         versions, token = page(
             image_set.versions[::-1],
             size=max_results or PAGE_SIZE,

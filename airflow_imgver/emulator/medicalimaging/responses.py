@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - each method answers the operation of its name
-"""Handles incoming medical-imaging requests, invokes methods, returns responses."""
+"""Reads the HealthImaging requests, and writes their answers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from urllib.parse import unquote
 
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 
-from ..contract import read_request, service_model
-from .models import HealthImagingBackend, medicalimaging_backends
+from airflow_imgver.emulator.contract import read_request, service_model
+from airflow_imgver.emulator.medicalimaging.models import HealthImagingBackend, medicalimaging_backends
 
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
     from moto.core.request import Request
 
-    from .image_sets import ImageSet, Properties
+    from airflow_imgver.emulator.medicalimaging.image_sets import ImageSet, Properties
 
 
 class HealthImagingResponse(BaseResponse):
-    """Handler for HealthImaging requests and responses."""
+    """The HealthImaging operations, a method each."""
 
-    # A body that is no text is for the contract to refuse.
+    # The contract refuses a body that is not a text.
     use_raw_body = True
 
     def __init__(self) -> None:
@@ -30,21 +30,23 @@ class HealthImagingResponse(BaseResponse):
 
     @property
     def backend(self) -> HealthImagingBackend:
-        """Return backend instance specific for this region."""
+        """Give the backend of the account and region of the request."""
         return medicalimaging_backends[self.current_account][self.region]
 
     def call_action(self) -> TYPE_RESPONSE:
         with self.backend.lock:
+            self.backend.timeline.settle()
             return super().call_action()
 
     def _get_action_from_method_and_request_uri(self, request: Request) -> str:
-        # moto's router does not see an operation whose required query argument is missing; AWS names it.
+        # moto's router does not find an operation whose required query argument is missing; AWS names the
+        # argument.
         return super()._get_action_from_method_and_request_uri(request) or self._action_by_path(request)
 
     def _action_by_path(self, request: Request) -> str:
         for name in service_model("medical-imaging").operation_names:
             trait = service_model("medical-imaging").operation_model(name).http_trait
-            # An ARN, always last, has a slash, which not every client encodes.
+            # An ARN, always last, has a slash, which some clients do not encode.
             path = re.sub(r"\{(\w+)\}$", r"(?P<\1>.+)", trait.path)
             path = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)
             labels = re.fullmatch(path, request.raw_path)
@@ -60,9 +62,7 @@ class HealthImagingResponse(BaseResponse):
     def create_datastore(self) -> ActionResult:
         request = self._request()
         datastore = self.backend.create_datastore(request["clientToken"], request)
-        return ActionResult(
-            {"datastoreId": datastore.datastore_id, "datastoreStatus": datastore.last_seen_status}
-        )
+        return ActionResult({"datastoreId": datastore.datastore_id, "datastoreStatus": datastore.status})
 
     def get_datastore(self) -> ActionResult:
         datastore = self.backend.describe_datastore(self._request()["datastoreId"])
@@ -90,7 +90,7 @@ class HealthImagingResponse(BaseResponse):
             {
                 "datastoreId": datastore_id,
                 "jobId": job.job_id,
-                "jobStatus": job.last_seen_status,
+                "jobStatus": job.status,
                 "submittedAt": job.submitted_at,
             }
         )
@@ -200,7 +200,7 @@ class HealthImagingResponse(BaseResponse):
 
 
 def _lower_case_status(properties: Properties) -> Properties:
-    # The lists spell it ImageSetWorkflowStatus, every other answer with a small i.
+    # The lists spell it ImageSetWorkflowStatus, all other answers with a lower-case i.
     return properties | {"imageSetWorkflowStatus": properties.get("ImageSetWorkflowStatus")}
 
 

@@ -1,11 +1,11 @@
-"""What SearchImageSets asks for, and in which order it answers."""
+"""The filters and the sort of SearchImageSets."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .exceptions import ValidationException
-from .image_sets import ImageSet
+from airflow_imgver.emulator.medicalimaging.exceptions import ValidationException
+from airflow_imgver.emulator.medicalimaging.image_sets import ImageSet
 
 _TIMES = ("createdAt", "updatedAt", "DICOMStudyDateAndTime")
 DEFAULT_SORT = {"sortField": "updatedAt", "sortOrder": "DESC"}
@@ -13,9 +13,9 @@ DEFAULT_SORT = {"sortField": "updatedAt", "sortOrder": "DESC"}
 
 def check_filters(filters: list[dict[str, Any]]) -> None:
     """
-    Refuse what the service model alone lets through.
+    Refuse filters that the service model accepts and the service does not.
 
-    :raises ValidationException: the values do not go with the operator.
+    :raises ValidationException: the values do not fit the operator.
     """
     for search_filter in filters:
         operator, values = search_filter["operator"], search_filter["values"]
@@ -30,19 +30,19 @@ def check_filters(filters: list[dict[str, Any]]) -> None:
 
 
 def matches(image_set: ImageSet, filters: list[dict[str, Any]]) -> bool:
-    """Tell whether the latest version meets every filter; both ends of BETWEEN count as inside."""
+    """Check whether the latest version matches every filter; BETWEEN includes both ends."""
     return all(_meets(image_set, search_filter) for search_filter in filters)
 
 
 def sort_key(image_set: ImageSet, field: str) -> tuple[Any, str]:
-    """Give the key that orders image sets by a field, and by their ids where the field is the same."""
+    """Give the key that sorts image sets by a field, and by their ids where the field is equal."""
     value = _comparable(field, _attribute(image_set, field))
     nothing = "" if field == "DICOMStudyDateAndTime" else 0.0
     return (nothing if value is None else value, image_set.image_set_id)
 
 
 def summary(image_set: ImageSet) -> dict[str, Any]:
-    """Describe the latest version the way SearchImageSets does, which numbers versions with integers."""
+    """Describe the latest version in the form of SearchImageSets, where version numbers are integers."""
     return {
         "imageSetId": image_set.image_set_id,
         "version": image_set.latest.number,
@@ -63,7 +63,7 @@ def _meets(image_set: ImageSet, search_filter: dict[str, Any]) -> bool:
     wanted = [_comparable(field, value[field]) for value in search_filter["values"]]
     least, most = wanted[0], wanted[-1]
     if field == "DICOMStudyDateAndTime" and found.startswith(most):
-        # A date without a time, or a time without its seconds, means all that begins with it.
+        # A date without a time, or a time without seconds, matches all times that begin with it.
         return True
     if field in ("createdAt", "updatedAt") and search_filter["operator"] == "EQUAL":
         # A client sends whole seconds, an image set has milliseconds.
@@ -88,6 +88,6 @@ def _comparable(field: str, value: Any) -> Any:
     if value is None:
         return None
     if field == "DICOMStudyDateAndTime":
-        # DICOM writes dates and times so that their texts sort like the times.
+        # The texts of DICOM's dates and times sort like the times.
         return value.get("DICOMStudyDate", "") + value.get("DICOMStudyTime", "")
     return value.timestamp() if field in _TIMES else value

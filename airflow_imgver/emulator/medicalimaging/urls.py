@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .responses import HealthImagingResponse
+from airflow_imgver.emulator.medicalimaging.responses import HealthImagingResponse
 
-# A client puts `runtime-` before the host of every call on image sets, and `-fips` behind it where asked to.
+# A client puts `runtime-` before the host of every call on image sets; a FIPS endpoint has `-fips` behind it.
 url_bases = [
     r"https?://(?:runtime-)?medical-imaging(?:-fips)?\.(.+)\.amazonaws\.com",
 ]

@@ -1,4 +1,4 @@
-"""The errors that SageMaker's image operations answer with, all of them HTTP 400."""
+"""The errors of SageMaker's image operations, all of them HTTP 400."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ResourceNotFound(ServiceException):
 
 
 class ResourceInUse(ServiceException):
-    """The name is taken, or something else is changing the resource."""
+    """The name is in use, or another call is changing the resource."""
 
     code = "ResourceInUse"
 
@@ -24,6 +24,6 @@ class InvalidState(ServiceException):
 
 
 class InvalidArguments(ServiceException):
-    """The arguments are well formed each, and wrong together."""
+    """Each argument is well formed, and they contradict each other."""
 
     code = "ValidationException"

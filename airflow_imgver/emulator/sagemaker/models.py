@@ -1,18 +1,18 @@
-"""Images and image versions: what they hold, and how they change with time."""
+"""Images and image versions: their members, and their statuses."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from moto.moto_api import state_manager
-from moto.moto_api._internal.managed_state_model import ManagedState
-
 from airflow_imgver.emulator.sagemaker.exceptions import InvalidArguments, ResourceInUse, ResourceNotFound
+from airflow_imgver.emulator.transitions import Changing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from airflow_imgver.emulator.transitions import Timeline
 
 VERSION_PROPERTIES = (
     "BaseImage",
@@ -24,109 +24,78 @@ VERSION_PROPERTIES = (
     "Horovod",
     "ReleaseNotes",
 )
-"""What a version is created with and DescribeImageVersion shows."""
+"""The members that CreateImageVersion takes and DescribeImageVersion shows."""
 
 _ECR_IMAGE = re.compile(
     r"\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/"
     r"[a-z0-9]+([._/-][a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
 
-# AWS shows no status for what has been deleted: it is no longer there.
+# AWS has no status for a deleted resource: it no longer exists.
 _GONE = "DELETED"
 
 
-def now() -> datetime:
-    """Give the current time in whole milliseconds, which is all that an answer carries."""
-    return in_milliseconds(datetime.now(UTC))
+class ImageResource(Changing):
+    """An image or an image version, with the times at which it was created and last changed."""
 
+    created_at: datetime
+    modified_at: datetime
+    failure_reason: str | None = None
 
-def in_milliseconds(moment: datetime) -> datetime:
-    """Cut a time to milliseconds, so that a filter finds what an answer showed."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-class Changing(ManagedState):
-    """Something whose status moves by itself: at once, with time, or with every look at it."""
-
-    def __init__(self, model: str, status: str, transitions: Mapping[str, str]) -> None:
-        super().__init__(model, transitions=list(transitions.items()))
-        self.created_at = self.modified_at = now()
-        self.failure_reason: str | None = None
-        self.begin(status)
-
-    def begin(self, status: str) -> None:
-        """Take a status now; from here its time and its looks are counted."""
-        self._status: str | None = status
-        self._began = now()
-        self._tick = 0
-        # A local time, because moto compares it with one.
-        self._time_progressed = datetime.now()
-
-    def look(self) -> None:
-        """Count a look by a caller, who is shown the status that it leads to."""
-        self.advance()
-        self.settle()
-
-    def settle(self) -> None:
-        """Let the status move on by itself if it is due to, and note when it does."""
-        before = self._status
-        if self.status != before:
-            self.modified_at = self._changed_at()
-            self._tick = 0
-
-    def _changed_at(self) -> datetime:
-        # Nobody may have looked when the time was up.
-        transition = state_manager.get_transition(self.model_name)
-        if transition["progression"] != "time":
-            return now()
-        return min(now(), self._began + timedelta(seconds=transition["seconds"]))
-
-    @property
-    def shown_status(self) -> str:
-        """The status as it last settled, so that one answer never shows two."""
-        return str(self._status)
+    def enter(self, status: str, time: datetime) -> None:
+        """Take a status; the first one is also the creation."""
+        super().enter(status, time)
+        self.modified_at = time
+        if not hasattr(self, "created_at"):
+            self.created_at = time
 
     @property
     def is_gone(self) -> bool:
         """Whether a deletion is over."""
-        return self._status == _GONE
+        return self.status == _GONE
 
 
-class ImageVersion(Changing):
+class ImageVersion(ImageResource):
     """One version of an image, with the members that AWS lists and those that it only describes."""
+
+    model = "sagemaker::image-version"
 
     def __init__(
         self, image: Image, number: int, *, properties: Mapping[str, Any], aliases: Iterable[str] = ()
     ) -> None:
         base_image = properties.get("BaseImage")
         self.fails = base_image is not None and not _ECR_IMAGE.fullmatch(base_image)
-        super().__init__(
-            "sagemaker::image-version",
-            "CREATING",
-            {"CREATING": "CREATE_FAILED" if self.fails else "CREATED", "DELETING": _GONE},
-        )
+        self.image = image
         self.number = number
-        self.image_arn = image.arn
         self.arn = f"{image.arn.replace(':image/', ':image-version/')}/{number}"
         self.properties = dict(properties)
         self.aliases = list(aliases)
 
-    def settle(self) -> None:
-        """Let the status move on; a creation that cannot succeed fails with its reason."""
-        super().settle()
-        if self._status == "CREATE_FAILED" and self.fails and self.failure_reason is None:
+    def next_status(self) -> str | None:
+        """Give CREATED or CREATE_FAILED for a version that is built, and its end for one that is deleted."""
+        if self.status == "CREATING":
+            return "CREATE_FAILED" if self.fails else "CREATED"
+        return _GONE if self.status == "DELETING" else None
+
+    def enter(self, status: str, time: datetime) -> None:
+        """Take a status; a failed build gives its reason, and a deleted version leaves its image."""
+        super().enter(status, time)
+        self.failure_reason = None
+        if status == "CREATE_FAILED":
             self.failure_reason = (
                 f"ClientError: BaseImage '{self.properties['BaseImage']}' is not an Amazon ECR image URI of "
                 "the form <account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag|@digest]."
             )
+        elif status == _GONE:
+            self.image.remove(self)
 
     def listed(self) -> dict[str, Any]:
         """Give the entry that ListImageVersions shows."""
         entry = {
             "CreationTime": self.created_at,
-            "ImageArn": self.image_arn,
+            "ImageArn": self.image.arn,
             "ImageVersionArn": self.arn,
-            "ImageVersionStatus": self.shown_status,
+            "ImageVersionStatus": self.status,
             "LastModifiedTime": self.modified_at,
             "Version": self.number,
         }
@@ -137,20 +106,22 @@ class ImageVersion(Changing):
     def described(self) -> dict[str, Any]:
         """Give what DescribeImageVersion shows."""
         description = {**self.properties, **self.listed()}
-        if self.shown_status == "CREATED" and "BaseImage" in self.properties:
+        if self.status == "CREATED" and "BaseImage" in self.properties:
             description["ContainerImage"] = self.properties["BaseImage"]
         return description
 
 
-class Image(Changing):
-    """An image: a name, a role, and the versions that were built under it."""
+class Image(ImageResource):
+    """
+    An image: a name, a role, and its versions.
 
-    def __init__(self, arn: str, name: str, role_arn: str | None = None) -> None:
-        super().__init__(
-            "sagemaker::image",
-            "CREATING",
-            {"CREATING": "CREATED", "UPDATING": "CREATED", "DELETING": _GONE},
-        )
+    :param timeline: Where the changes of the image and of its versions happen.
+    """
+
+    model = "sagemaker::image"
+
+    def __init__(self, timeline: Timeline, arn: str, name: str, role_arn: str | None = None) -> None:
+        self.timeline = timeline
         self.arn = arn
         self.name = name
         self.role_arn = role_arn
@@ -161,63 +132,65 @@ class Image(Changing):
         self.creations: dict[str, tuple[Mapping[str, Any], str]] = {}
         self._versions: dict[int, ImageVersion] = {}
 
-    def versions(self, *, shown: bool = False) -> list[ImageVersion]:
-        """
-        Give the versions that are there.
+    def next_status(self) -> str | None:
+        """Give CREATED for an image that is created or updated, and its end for one that is deleted."""
+        return {"CREATING": "CREATED", "UPDATING": "CREATED", "DELETING": _GONE}.get(self.status)
 
-        :param shown: Whether the caller is shown them all, which counts as a look at each.
+    def versions(self, *, read: bool = False) -> list[ImageVersion]:
         """
-        for version in list(self._versions.values()):
-            if shown:
-                version.look()
-            else:
-                version.settle()
-            if version.is_gone:
-                del self._versions[version.number]
+        Give the versions.
+
+        :param read: Whether the caller shows them all, which counts as a read of each.
+        """
+        for version in list(self._versions.values()) if read else ():
+            self.timeline.read(version)
         return list(self._versions.values())
 
     def add(self, version: ImageVersion) -> None:
-        """Take in a version; a number is never used twice, not even after a deletion."""
+        """Add a version; a number is never used twice, not even after a deletion."""
         self._versions[version.number] = version
         self.last_number = max(self.last_number, version.number)
 
-    def version(self, number: int | None, alias: str | None, *, shown: bool = False) -> ImageVersion:
+    def remove(self, version: ImageVersion) -> None:
+        """Remove a version."""
+        self._versions.pop(version.number, None)
+
+    def version(self, number: int | None, alias: str | None, *, read: bool = False) -> ImageVersion:
         """
         Find a version by its number or by an alias, or the latest.
 
         :param number: The version's number, or None.
         :param alias: An alias of the version, or None. Both None means the greatest number.
-        :param shown: Whether the caller is shown the version, which counts as a look at it.
-        :raises ResourceNotFound: there is no such version.
+        :param read: Whether the caller shows the version, which counts as a read of it.
+        :raises ResourceNotFound: the version does not exist.
         """
         version = self._version(number, alias)
-        if not shown:
+        if not read:
             return version
-        version.look()
+        self.timeline.read(version)
         return self._version(number, alias) if version.is_gone else version
 
     def _version(self, number: int | None, alias: str | None) -> ImageVersion:
         if number is not None and alias is not None:
             raise InvalidArguments("Only one of Version and Alias can be given.")
-        versions = self.versions()
         if number is None and alias is None:
-            if not versions:
+            if not self._versions:
                 raise ResourceNotFound(
                     f"Latest ImageVersion with ImageName {self.name} does not exist. "
                     "Please provide a valid ImageName."
                 )
-            return max(versions, key=lambda version: version.number)
-        for version in versions:
+            return self._versions[max(self._versions)]
+        for version in self._versions.values():
             if version.number == number or (alias is not None and alias in version.aliases):
                 return version
-        asked = f"Version {number}" if alias is None else f"Alias {alias}"
-        raise ResourceNotFound(f"ImageVersion with ImageName {self.name} and {asked} does not exist.")
+        name = f"Version {number}" if alias is None else f"Alias {alias}"
+        raise ResourceNotFound(f"ImageVersion with ImageName {self.name} and {name} does not exist.")
 
     def refuse_taken_aliases(self, aliases: Iterable[str], but: ImageVersion | None = None) -> None:
         """
-        Refuse an alias that another version of the image carries; AWS does not document what it does.
+        Refuse an alias that another version of the image has; AWS does not document this case.
 
-        :raises ResourceInUse: with the alias and the version that has it.
+        :raises ResourceInUse: the message names the alias and the version that has it.
         """
         for version in self.versions():
             taken = set(aliases) & set(version.aliases)
@@ -230,7 +203,7 @@ class Image(Changing):
             "CreationTime": self.created_at,
             "ImageArn": self.arn,
             "ImageName": self.name,
-            "ImageStatus": self.shown_status,
+            "ImageStatus": self.status,
             "LastModifiedTime": self.modified_at,
             # AWS shows the name where no display name was given.
             "DisplayName": self.display_name or self.name,

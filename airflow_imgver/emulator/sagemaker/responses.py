@@ -1,4 +1,4 @@
-"""Reads the image requests, and answers them in SageMaker's JSON 1.1 through botocore's service model."""
+"""Reads the image requests, and writes their answers in SageMaker's JSON 1.1 through botocore's model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from airflow_imgver.emulator.contract import read_request
 from airflow_imgver.emulator.paging import page
-from airflow_imgver.emulator.sagemaker.models import VERSION_PROPERTIES, Changing, in_milliseconds
+from airflow_imgver.emulator.sagemaker.models import VERSION_PROPERTIES, ImageResource
 from airflow_imgver.emulator.sagemaker.store import ImageStore, images_of
+from airflow_imgver.emulator.transitions import in_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,8 @@ class ImageResponses(SageMakerResponse):
     """
     The image operations, a method each.
 
-    ``airflow_imgver.emulator.registration`` makes them methods of moto's own response class, which finds
-    an operation by its method's name.
+    ``airflow_imgver.emulator.registration`` adds them to moto's own response class, which finds an operation
+    by the name of a method.
     """
 
     def create_image(self) -> ActionResult:
@@ -44,7 +45,7 @@ class ImageResponses(SageMakerResponse):
         """Answer DescribeImage."""
         request, store = image_request(self), _store(self)
         with store.lock:
-            return ActionResult(store.image(request["ImageName"], shown=True).described())
+            return ActionResult(store.image(request["ImageName"], read=True).described())
 
     def update_image(self) -> ActionResult:
         """Answer UpdateImage."""
@@ -67,7 +68,7 @@ class ImageResponses(SageMakerResponse):
         request, store = image_request(self), _store(self)
         with store.lock:
             wanted = request.get("NameContains", "")
-            images = [image for image in store.images(shown=True) if wanted in image.name]
+            images = [image for image in store.images(read=True) if wanted in image.name]
             cut, token = _page(request, images, "ListImages", lambda image: image.name, "IMAGE_NAME")
             return ActionResult({"Images": [image.listed() for image in cut], "NextToken": token})
 
@@ -87,7 +88,7 @@ class ImageResponses(SageMakerResponse):
         request, store = image_request(self), _store(self)
         with store.lock:
             image = store.image(request["ImageName"])
-            version = image.version(request.get("Version"), request.get("Alias"), shown=True)
+            version = image.version(request.get("Version"), request.get("Alias"), read=True)
             return ActionResult(version.described())
 
     def update_image_version(self) -> ActionResult:
@@ -113,7 +114,7 @@ class ImageResponses(SageMakerResponse):
         """Answer ListImageVersions."""
         request, store = image_request(self), _store(self)
         with store.lock:
-            versions = store.image(request["ImageName"]).versions(shown=True)
+            versions = store.image(request["ImageName"]).versions(read=True)
             cut, token = _page(request, versions, "ListImageVersions", lambda each: each.number, "VERSION")
             return ActionResult({"ImageVersions": [each.listed() for each in cut], "NextToken": token})
 
@@ -123,9 +124,9 @@ class ImageResponses(SageMakerResponse):
         with store.lock:
             image = store.image(request["ImageName"])
             one = "Version" in request or "Alias" in request
-            asked = [image.version(request.get("Version"), request.get("Alias"))] if one else image.versions()
+            found = [image.version(request.get("Version"), request.get("Alias"))] if one else image.versions()
             cut, token = page(
-                sorted(alias for version in asked for alias in version.aliases),
+                sorted(alias for version in found for alias in version.aliases),
                 size=request.get("MaxResults", _DEFAULT_PAGE_SIZE),
                 token=request.get("NextToken"),
                 bound_to=_without_paging("ListAliases", request),
@@ -137,11 +138,11 @@ class ImageResponses(SageMakerResponse):
 IMAGE_OPERATIONS: dict[str, Callable[[Any], ActionResult]] = {
     name: method for name, method in vars(ImageResponses).items() if not name.startswith("_")
 }
-"""Method names, as moto derives them from operation names, and the methods."""
+"""The methods, by the names that moto derives from the names of operations."""
 
 
 def is_image_operation(response: SageMakerResponse) -> bool:
-    """Tell whether the request at hand is for one of the image operations."""
+    """Check whether the request is for one of the image operations."""
     return camelcase_to_underscores(response._get_action() or "") in IMAGE_OPERATIONS
 
 
@@ -149,7 +150,7 @@ def image_request(response: SageMakerResponse) -> dict[str, Any]:
     """
     Read an image request, and check it against the service model.
 
-    moto's own reader is left out, because a time or a list that is none makes it fail as a server error.
+    moto's own reader answers a malformed time or list with a server error.
 
     :param response: The response object that holds the request.
     :raises ValidationException: the request breaks the service model.
@@ -169,15 +170,15 @@ def _page(
     identity: Callable[[Any], Any],
     identity_sort: str,
 ) -> tuple[list[Any], str | None]:
-    """Filter by time, sort and cut as both list operations do; equal times are told apart by identity."""
+    """Filter by time, sort and cut for both list operations; equal times are sorted by identity."""
     sort_by = request.setdefault("SortBy", "CREATION_TIME")
     descending = request.setdefault("SortOrder", "DESCENDING") == "DESCENDING"
 
     def key(item: Any) -> tuple[Any, ...]:
         if sort_by == identity_sort:
             return (identity(item),)
-        moment = item.created_at if sort_by == "CREATION_TIME" else item.modified_at
-        return (moment.timestamp(), identity(item))
+        time = item.created_at if sort_by == "CREATION_TIME" else item.modified_at
+        return (time.timestamp(), identity(item))
 
     return page(
         sorted((item for item in items if _is_in_time(item, request)), key=key, reverse=descending),
@@ -189,7 +190,7 @@ def _page(
     )
 
 
-def _is_in_time(item: Changing, request: dict[str, Any]) -> bool:
+def _is_in_time(item: ImageResource, request: dict[str, Any]) -> bool:
     created_after, created_before, modified_after, modified_before = map(request.get, _TIME_FILTERS)
     created, modified = item.created_at, item.modified_at
     return (

@@ -15,9 +15,8 @@ from airflow_imgver.emulator.sagemaker.models import (
     VERSION_PROPERTIES,
     Image,
     ImageVersion,
-    in_milliseconds,
-    now,
 )
+from airflow_imgver.emulator.transitions import Timeline, in_milliseconds, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +31,7 @@ def images_of(backend: SageMakerModelBackend) -> ImageStore:
     """
     Give the images of moto's SageMaker backend of one account and region.
 
-    They live in an attribute of the backend, which moto's reset empties with all the others.
+    They are in an attribute of the backend, which moto's reset empties with all its attributes.
 
     :param backend: ``sagemaker_backends[account][region]``.
     """
@@ -45,38 +44,40 @@ def images_of(backend: SageMakerModelBackend) -> ImageStore:
 
 def load_image(backend: SageMakerModelBackend, image_name: str, entries: list[dict[str, Any]]) -> None:
     """
-    Put an image and its versions into a backend as they stand.
+    Put an image and its versions into a backend.
 
-    A version that is still CREATING settles to CREATED, and one that is DELETING vanishes, in the time that
-    the state transitions are set to; all others stay as they are.
+    A version that is still CREATING becomes CREATED, and a version that is DELETING vanishes, in the time of
+    a state change; all others keep their status.
 
     :param backend: ``sagemaker_backends[account][region]``.
-    :param image_name: The image's name; what the backend held under it is replaced.
+    :param image_name: The image's name; it replaces an image with the same name.
     :param entries: Entries of ListImageVersions with times as datetimes, in any order.
     """
     store = images_of(backend)
     arn = entries[0]["ImageArn"] if entries else store.arn_of(image_name)
-    image = Image(arn, image_name)
-    image.begin("CREATED")
-    if entries:
-        image.created_at = in_milliseconds(min(entry["CreationTime"] for entry in entries))
-        image.modified_at = in_milliseconds(max(entry["LastModifiedTime"] for entry in entries))
+    image = Image(store.timeline, arn, image_name)
+    image.enter("CREATED", now())
     for entry in entries:
         version = ImageVersion(image, entry["Version"], properties={})
-        version.begin(entry["ImageVersionStatus"])
         version.arn = entry["ImageVersionArn"]
+        version.status = entry["ImageVersionStatus"]
         version.created_at = in_milliseconds(entry["CreationTime"])
         version.modified_at = in_milliseconds(entry["LastModifiedTime"])
         version.failure_reason = entry.get("FailureReason")
         image.add(version)
+        store.timeline.add(version)
+    if entries:
+        image.created_at = min(version.created_at for version in image.versions())
+        image.modified_at = max(version.modified_at for version in image.versions())
     store.put(image)
 
 
 class ImageStore:
-    """The images of one account in one region; every public method is one operation, whole or not at all."""
+    """The images of one account in one region; a public method is one operation, whole or without effect."""
 
     def __init__(self, account_id: str, region: str, partition: str) -> None:
         self.lock = threading.RLock()
+        self.timeline = Timeline("sagemaker")
         self._arn = f"arn:{partition}:sagemaker:{region}:{account_id}:image"
         self._images: dict[str, Image] = {}
 
@@ -85,35 +86,35 @@ class ImageStore:
         return f"{self._arn}/{name.lower()}"
 
     def put(self, image: Image) -> None:
-        """Take in an image as it stands."""
+        """Add an image, in place of one with the same name."""
         with self.lock:
             self._images[image.name] = image
 
-    def images(self, *, shown: bool = False) -> list[Image]:
+    def images(self, *, read: bool = False) -> list[Image]:
         """
-        Give the images that are there.
+        Give the images.
 
-        :param shown: Whether the caller is shown them all, which counts as a look at each.
+        :param read: Whether the caller shows them all, which counts as a read of each.
         """
+        self.timeline.settle()
         for image in list(self._images.values()):
-            if shown:
-                image.look()
-            else:
-                image.settle()
+            if read:
+                self.timeline.read(image)
             if image.is_gone:
                 del self._images[image.name]
         return list(self._images.values())
 
-    def image(self, name: str, *, shown: bool = False) -> Image:
+    def image(self, name: str, *, read: bool = False) -> Image:
         """
         Find an image.
 
         :param name: The image's name.
-        :param shown: Whether the caller is shown the image, which counts as a look at it.
-        :raises ResourceNotFound: there is none of that name.
+        :param read: Whether the caller shows the image, which counts as a read of it.
+        :raises ResourceNotFound: the image does not exist.
         """
-        if shown and name in self._images:
-            self._images[name].look()
+        if read and name in self._images:
+            self.timeline.settle()
+            self.timeline.read(self._images[name])
         for image in self.images():
             if image.name == name:
                 return image
@@ -139,9 +140,10 @@ class ImageStore:
                 raise ResourceInUse(
                     f"The Image with ImageName {name} already exists. Please use a different ImageName."
                 )
-            image = Image(self.arn_of(name), name, role_arn)
+            image = Image(self.timeline, self.arn_of(name), name, role_arn)
             image.display_name, image.description, image.tags = display_name, description, list(tags)
             self._images[name] = image
+            self.timeline.create(image, "CREATING")
             return image.arn
 
     def update_image(self, name: str, changes: Mapping[str, str], deleted: Iterable[str]) -> str:
@@ -154,8 +156,7 @@ class ImageStore:
             image.role_arn = wanted.get("RoleArn", image.role_arn)
             image.display_name = wanted.get("DisplayName", image.display_name)
             image.description = wanted.get("Description", image.description)
-            image.modified_at = now()
-            image.begin("UPDATING")
+            self.timeline.change(image, "UPDATING")
             return image.arn
 
     def delete_image(self, name: str) -> None:
@@ -166,10 +167,8 @@ class ImageStore:
             for version in versions:
                 self._refuse_busy(version)
             for version in versions:
-                version.begin("DELETING")
-                version.modified_at = now()
-            image.modified_at = now()
-            image.begin("DELETING")
+                self.timeline.change(version, "DELETING")
+            self.timeline.change(image, "DELETING")
 
     def create_version(
         self, name: str, *, client_token: str, properties: Mapping[str, Any], aliases: list[str]
@@ -177,7 +176,7 @@ class ImageStore:
         """
         Create the next version of an image, and give its ARN.
 
-        A call with a token that was used before gives the version it made, and makes no other.
+        A second call with the same token gives the same version.
         """
         arguments = {"properties": dict(properties), "aliases": list(aliases)}
         with self.lock:
@@ -189,13 +188,14 @@ class ImageStore:
                         f"ClientToken {client_token} was used before with other arguments; use a new one."
                     )
                 return arn
-            if image.shown_status != "CREATED":
+            if image.status != "CREATED":
                 raise InvalidState(f"Image {name} is in an invalid state.")
-            if any(version.shown_status == "DELETING" for version in image.versions()):
+            if any(version.status == "DELETING" for version in image.versions()):
                 raise ResourceInUse("Resource was modified concurrently")
             image.refuse_taken_aliases(aliases)
             version = ImageVersion(image, image.last_number + 1, properties=properties, aliases=aliases)
             image.add(version)
+            self.timeline.create(version, "CREATING")
             image.creations[client_token] = arguments, version.arn
             return version.arn
 
@@ -226,14 +226,12 @@ class ImageStore:
         with self.lock:
             version = self._named_version(self.image(name), number, alias)
             self._refuse_busy(version)
-            version.modified_at = now()
-            version.failure_reason = None
-            version.begin("DELETING")
+            self.timeline.change(version, "DELETING")
 
     def _settled_image(self, name: str) -> Image:
         image = self.image(name)
-        if image.shown_status in ("CREATING", "UPDATING", "DELETING"):
-            raise ResourceInUse(f"Image ({image.arn}) is {image.shown_status}.")
+        if image.status in ("CREATING", "UPDATING", "DELETING"):
+            raise ResourceInUse(f"Image ({image.arn}) is {image.status}.")
         return image
 
     @staticmethod
@@ -244,7 +242,7 @@ class ImageStore:
 
     @staticmethod
     def _refuse_busy(version: ImageVersion) -> None:
-        if version.shown_status == "DELETING":
+        if version.status == "DELETING":
             raise ResourceInUse(f"ImageVersion ({version.arn}) is being deleted")
-        if version.shown_status == "CREATING":
+        if version.status == "CREATING":
             raise ResourceInUse("Resource was modified concurrently")

@@ -1,4 +1,4 @@
-"""Where the image operations are reached: at the address of the SageMaker backend that moto has."""
+"""The addresses of the image operations: those of moto's own SageMaker backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads an order for a fault, and refuses one that cannot be carried out."""
+"""Reads a request to inject a fault, and refuses a request that cannot be carried out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 KINDS = ("error", "http-500", "drop", "truncate", "delay")
 LONGEST_DELAY = 3600
 
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html: what every service may answer,
-# and no service's model holds.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html: every service may answer these,
+# and the model of a service does not hold them.
 COMMON_ERRORS = {
     "AccessDeniedException": 403,
     "ExpiredTokenException": 403,
@@ -58,10 +58,10 @@ class Fault:
     times: int | None
     every: int
 
-    def as_order(self) -> dict[str, Any]:
-        """Give the fault in the form in which it is ordered."""
+    def as_request(self) -> dict[str, Any]:
+        """Give the fault in the form of the request that injects it."""
         error = {"code": self.code, "message": self.message, "status": self.status}
-        order = {
+        request = {
             "service": self.service,
             "operation": self.operation,
             "kind": self.kind,
@@ -69,29 +69,31 @@ class Fault:
             "seconds": self.seconds,
             "every": self.every,
         }
-        return {name: value for name, value in order.items() if value is not None} | {"times": self.times}
+        return {name: value for name, value in request.items() if value is not None} | {"times": self.times}
 
 
-def fault_from(order: Mapping[str, Any]) -> Fault:
+def fault_from(request: Mapping[str, Any]) -> Fault:
     """
-    Read an order for a fault.
+    Read a request to inject a fault.
 
-    :param order: The arguments of ``inject_fault`` by their names.
-    :raises ValueError: it cannot be carried out; the message says why.
+    :param request: The arguments of ``inject_fault`` by their names.
+    :raises ValueError: the request cannot be carried out; the message gives the reason.
     """
-    for name in order:
-        _expect(name in _MEMBERS, f"{name!r} is not known; a fault has {', '.join(_MEMBERS)}")
-    service, operation = (_name(order, member) for member in ("service", "operation"))
+    for name in request:
+        _expect(name in _MEMBERS, f"{name!r} is unknown; a fault has {', '.join(_MEMBERS)}")
+    service, operation = (_name(request, member) for member in ("service", "operation"))
     model = _model_with(service, operation)
-    kind = _kind(order)
-    code, message, status = _error(order.get("error"), model, operation) if kind == "error" else (None,) * 3
-    seconds = order.get("seconds")
-    _expect((seconds is not None) == (kind == "delay"), "seconds goes with kind 'delay', and with no other")
+    kind = _kind(request)
+    code, message, status = _error(request.get("error"), model, operation) if kind == "error" else (None,) * 3
+    seconds = request.get("seconds")
+    _expect(
+        (seconds is not None) == (kind == "delay"), "kind 'delay' needs seconds, and no other kind takes it"
+    )
     _expect(
         seconds is None or (_is_number(seconds) and 0 < seconds <= LONGEST_DELAY),
         f"seconds is {seconds!r}; it must be more than 0, and {LONGEST_DELAY} at most",
     )
-    times, every = order.get("times", 1), order.get("every", 1)
+    times, every = request.get("times", 1), request.get("every", 1)
     for name, value in (("times", times), ("every", every)):
         _expect(
             _is_positive_integer(value) or (name == "times" and value is None),
@@ -110,8 +112,8 @@ def fault_from(order: Mapping[str, Any]) -> Fault:
     )
 
 
-def _name(order: Mapping[str, Any], member: str) -> str:
-    value = order.get(member)
+def _name(request: Mapping[str, Any], member: str) -> str:
+    value = request.get(member)
     _expect(isinstance(value, str), f"{member} is {value!r}; it must be a name")
     return str(value)
 
@@ -127,13 +129,13 @@ def _model_with(service: str, operation: str) -> ServiceModel:
     return model
 
 
-def _kind(order: Mapping[str, Any]) -> str:
-    error, kind = order.get("error"), order.get("kind")
+def _kind(request: Mapping[str, Any]) -> str:
+    error, kind = request.get("error"), request.get("kind")
     if kind is None:
-        _expect(error is not None, f"either an error or a kind must be given: {', '.join(KINDS[1:])}")
+        _expect(error is not None, f"either an error or a kind is needed: {', '.join(KINDS[1:])}")
         return "error"
     _expect(kind in KINDS, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-    _expect((error is not None) == (kind == "error"), f"an error goes with kind 'error'; kind is {kind!r}")
+    _expect((error is not None) == (kind == "error"), f"an error needs kind 'error'; kind is {kind!r}")
     return str(kind)
 
 

@@ -1,4 +1,4 @@
-"""One embedded AWS at a time: what is set up when it begins, and undone when it ends."""
+"""One embedded AWS at a time: its set-up when it starts, and its clean-up when it ends."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from airflow_imgver.emulator.registration import MANAGED_MODELS, register
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TAKEN = threading.Lock()
+_OPEN = threading.Lock()
 
 
 @contextmanager
 def embedded_aws(*, transition_seconds: float | None) -> Iterator[None]:
     """
-    Hold moto's state for one embedded AWS, empty at the beginning and at the end.
+    Keep moto's state for one embedded AWS, empty at the start and at the end.
 
-    :param transition_seconds: How long a state change takes; None means at once.
-    :raises RuntimeError: another one is open in this process, or a ``mock_aws``.
+    :param transition_seconds: How long a state change takes; None means zero.
+    :raises RuntimeError: another embedded AWS, or a ``mock_aws``, is open in this process.
     """
     if transition_seconds is not None and transition_seconds < 0:
         raise ValueError(f"transition_seconds is {transition_seconds}; it must not be negative")
-    if not _TAKEN.acquire(blocking=False):
+    if not _OPEN.acquire(blocking=False):
         raise RuntimeError(
-            "An embedded AWS is running in this process already, and moto keeps one state for all: "
-            "leave its context first, or start a second one with `python -m airflow_imgver.emulator`."
+            "An embedded AWS already runs in this process, and moto keeps one state per process. Leave its "
+            "context first, or start a second one with `python -m airflow_imgver.emulator`."
         )
     try:
         if MockAWS._mocks_active:
             raise RuntimeError(
-                "A mock_aws is open in this process, and what it holds would be lost: open it inside, or use "
+                "A mock_aws is open in this process, and its resources would be lost. Open it inside, or use "
                 "mock_image_versions in its place."
             )
         register()
         _open_moto_session()
-        _forget()
+        _reset()
         for model in MANAGED_MODELS if transition_seconds is not None else ():
             state_manager.set_transition(model, {"progression": "time", "seconds": transition_seconds})
         try:
@@ -53,12 +53,12 @@ def embedded_aws(*, transition_seconds: float | None) -> Iterator[None]:
         finally:
             for model in MANAGED_MODELS:
                 state_manager.unset_transition(model)
-            _forget()
+            _reset()
     finally:
-        _TAKEN.release()
+        _OPEN.release()
 
 
-def _forget() -> None:
+def _reset() -> None:
     BackendDict.reset()
     reset_model_data()
     REGISTRY.clear()
@@ -66,7 +66,7 @@ def _forget() -> None:
 
 
 def _open_moto_session() -> None:
-    """Let moto make the boto3 session that it keeps, where no profile or file of the user's can break it."""
+    """Have moto create the boto3 session that it keeps, without the user's profiles, which may be broken."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with patch.dict(os.environ, own, clear=True):
         AccountSpecificBackend.get_session()
