@@ -10,10 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 
-class InvalidIdentityError(ValueError):
-    """An id, name or version that AWS could not accept; raised before any request."""
-
-
 class InvalidQueryError(ValueError):
     """A ``query`` that is not a JMESPath expression, or that does not fit the response."""
 
@@ -50,6 +46,10 @@ class GateError(RuntimeError):
         return {"message": self.message, **{name: getattr(self, name) for name in self.fields}}
 
 
+class InvalidIdentityError(GateError, ValueError):
+    """An id, name or version that AWS could not accept, or that belongs to something else."""
+
+
 class VersionFailedError(GateError):
     """The version that a gate waited for ended in a ``*_FAILED`` status; carries AWS's own reason."""
 
@@ -76,9 +76,10 @@ class AwsCallError(GateError):
     :param code: AWS's error code, or botocore's name for a failure that never reached AWS.
     :param transient: whether the same call may succeed later (throttling, 5xx, connection trouble).
     :param expired: whether the credentials had expired; resolving the connection again may bring new ones.
+    :param answered: whether AWS answered at all.
     """
 
-    fields = ("about", "operation", "code", "transient", "expired")
+    fields = ("about", "operation", "code", "transient", "expired", "answered")
 
     def __init__(
         self,
@@ -89,12 +90,14 @@ class AwsCallError(GateError):
         code: str = "",
         transient: bool = False,
         expired: bool = False,
+        answered: bool = False,
     ) -> None:
         super().__init__(message, about=about)
         self.operation = operation
         self.code = code
         self.transient = transient
         self.expired = expired
+        self.answered = answered
 
 
 class ResourceMissingError(AwsCallError):

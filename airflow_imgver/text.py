@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+import base64
+import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# PostgreSQL stores no NUL, and UTF-8 encodes no half of a surrogate pair: one of them in an event ends a
+# triggerer, again and again.
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """Replace the characters that a database cannot store or a file cannot encode by U+FFFD."""
+    return _NOT_STORABLE.sub(REPLACEMENT, text)
+
 
 def as_plain(value: Any) -> Any:
     """
-    Turn AWS's dictionaries and lists into what any language can load: times as ISO 8601 strings in UTC.
+    Turn AWS's dictionaries and lists into plain JSON values, which any database, file and language can take.
 
-    :param value: an entry, a list of entries, or a whole response; numbers stay numbers.
+    Everything that leaves for an event, an XCom or a file goes through here. Times become ISO 8601 strings in
+    UTC, bytes become base64, NaN and the infinities become None, text is :func:`storable`; numbers stay
+    numbers, and any other object becomes its text.
+
+    :param value: an entry, a list of entries, or a whole response.
     """
+    if isinstance(value, str):
+        return storable(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
+        return _iso(value)
     if isinstance(value, Mapping):
-        return {name: as_plain(member) for name, member in value.items()}
-    if isinstance(value, list | tuple):
+        return {storable(str(name)): as_plain(member) for name, member in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [as_plain(member) for member in value]
-    return value
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    return storable(str(value))
+
+
+def _iso(when: datetime) -> str:
+    try:
+        return when.astimezone(UTC).isoformat()
+    except OverflowError:
+        # Within a day of the first or the last year that Python knows.
+        return when.isoformat()
 
 
 def one_line(text: str) -> str:

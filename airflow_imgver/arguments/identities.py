@@ -5,32 +5,65 @@ from __future__ import annotations
 import re
 from ast import literal_eval
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from airflow_imgver.exceptions import InvalidIdentityError
+from airflow_imgver.services.description import Service
 from airflow_imgver.versions import VERSION_DIGITS, WaitUntil
 
-_VERSION = rf"(?:arn:\S+:image-version/\S+/)?({VERSION_DIGITS})"
 
-
-def version_number(value: object) -> int | None:
+class WantedVersion(NamedTuple):
     """
-    Read a ``version`` argument: a number, digits, or a SageMaker ``ImageVersionArn``.
+    A ``version`` argument.
+
+    :param number: the number; None for the latest.
+    :param arn: the ARN, where the author gave one.
+    :param region: the region in it.
+    """
+
+    number: int | None
+    arn: str | None = None
+    region: str | None = None
+
+
+def wanted_version(value: object, service: Service, key: str) -> WantedVersion:
+    """
+    Read a ``version`` argument: a number, digits, or the ARN of a version of the same image.
 
     :param value: None means the latest. A template that rendered to nothing does not: it would turn a gate on
         one version into a gate on whichever version is the newest.
-    :raises InvalidIdentityError: anything else.
+    :param service: the service.
+    :param key: the id or name whose version it is.
+    :raises InvalidIdentityError: anything else, or the ARN of something else.
     """
     if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and (found := re.fullmatch(_VERSION, value)):
-        return int(found[1])
+        return WantedVersion(None)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return WantedVersion(_at_least_first(value, service))
+    if isinstance(value, str) and re.fullmatch(VERSION_DIGITS, value):
+        return WantedVersion(_at_least_first(int(value), service))
+    if service.arn and isinstance(value, str) and (found := re.fullmatch(service.arn.pattern, value)):
+        # SageMaker writes names in lower case in its ARNs.
+        if found["name"].lower() != key.lower():
+            raise InvalidIdentityError(
+                f"version is the ARN of a version of {service.thing} {found['name']}, and the gate is on "
+                f"{service.thing} {key}. Give a version of the same {service.thing}."
+            )
+        return WantedVersion(int(found["version"]), value, found["region"])
+    arn = f", or its {service.arn.member}" if service.arn else ""
     raise InvalidIdentityError(
-        f"version must be a version number such as 4 or '4', or a SageMaker ImageVersionArn, not {value!r}. "
-        "Leave it out to gate on the latest version."
+        f"version must be a version number such as 4 or '4'{arn}, not {value!r}. "
+        f"Leave it out to gate on the latest version of the {service.thing}."
     )
+
+
+def _at_least_first(number: int, service: Service) -> int:
+    if number < service.first_version:
+        raise InvalidIdentityError(
+            f"version must be {service.first_version} or more, not {number}: {service.name} numbers the "
+            f"versions of an {service.thing} from {service.first_version}."
+        )
+    return number
 
 
 def is_list(value: Any, field: str) -> bool:
@@ -57,6 +90,9 @@ def as_list(value: Any, field: str) -> list[Any] | None:
             raise InvalidIdentityError(
                 f"{field} begins like a list and cannot be read as one: {value[:80]!r}."
             ) from None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        # A native template makes a number of an id of digits.
+        return None
     if value is None or isinstance(value, str):
         raise InvalidIdentityError(f"{field} is None: the XCom or template that it comes from was empty.")
     if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import pendulum
@@ -31,20 +32,34 @@ def duration_value(value: timedelta | float | str, name: str) -> timedelta:
     """
     Read a duration.
 
-    :param value: a timedelta, seconds, or an ISO 8601 text, for example ``PT1H``.
+    :param value: a timedelta, seconds, an ISO 8601 text, for example ``PT1H``, or the text that a template
+        makes of a timedelta, for example ``1 day, 2:00:00``, or of pendulum's duration: ``1 day 2 hours``.
     :param name: the argument's name, for the error.
     :raises ValueError: it is none of these, or below 0.
     """
     found: object = value
     try:
         if isinstance(value, str):
-            found = timedelta(seconds=float(value)) if value[:1].isdigit() else pendulum.parse(value)
+            found = _duration_of(value.strip())
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found = timedelta(seconds=value)
     except (ValueError, OverflowError):
-        found = None
+        found = None  # refused below, by name
     if not isinstance(found, timedelta) or found < timedelta(0):
         raise ValueError(
             f"{name} must be a timedelta, a number of seconds or an ISO 8601 duration, not {value!r}."
         )
     return found
+
+
+_TIMEDELTA = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_UNITS = r"(\d+(?:\.\d+)?) (week|day|hour|minute|second)s?"
+
+
+def _duration_of(text: str) -> object:
+    if found := _TIMEDELTA.fullmatch(text):
+        days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    if re.fullmatch(rf"{_UNITS}(?: {_UNITS})*", text):
+        return timedelta(**{f"{unit}s": float(count) for count, unit in re.findall(_UNITS, text)})
+    return timedelta(seconds=float(text)) if text[:1].isdigit() else pendulum.parse(text)

@@ -6,14 +6,15 @@ import argparse
 from typing import Any, TextIO
 
 from airflow.utils.session import create_session
+from sqlalchemy.exc import DBAPIError
 
 from airflow_imgver.cli.connection import overridden
 from airflow_imgver.cli.metadata import GateTask, gate_task
 from airflow_imgver.cli.output import write
-from airflow_imgver.cli.running import command
+from airflow_imgver.cli.running import NotExplainedError, command
 from airflow_imgver.exceptions import AwsCallError, GateError
 from airflow_imgver.gate.watched import Watched
-from airflow_imgver.text import one_line
+from airflow_imgver.text import one_line, sentence
 
 # A gate on a thousand ids would fill pages.
 MOST_SHOWN = 20
@@ -28,8 +29,15 @@ _RULE = {
 @command
 def explain(args: argparse.Namespace, out: TextIO) -> None:
     """Explain the gate of a task instance."""
-    with create_session() as session:
-        task = gate_task(args.dag_id, args.task_id, args.run_id, args.map_index, session)
+    try:
+        with create_session() as session:
+            task = gate_task(args.dag_id, args.task_id, args.run_id, args.map_index, session)
+    except DBAPIError as error:
+        # The whole error quotes the query.
+        raise NotExplainedError(
+            f"Airflow's metadata database cannot be read: {sentence(str(error.orig))} Check "
+            "[database] sql_alchemy_conn, and run `airflow db migrate` for a new database."
+        ) from error
     overridden(task.hook, args)
     explained = {
         "task": _name(args),

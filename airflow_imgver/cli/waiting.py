@@ -35,7 +35,10 @@ def wait_for_version(args: argparse.Namespace, out: TextIO, service: Service) ->
     identity[key] = _one_or_all(identity[key])
     args.version = _one_or_all(args.version)
     gate = Watch(service, identity, GateSettings.of(service, args)).gate()
-    _wait(gate, hook_of(service.hook_class(), args), args, out)
+    hook = hook_of(service.hook_class(), args)
+    if gate.first is not None:
+        gate.check_region(hook.console_address(gate.first)["region_name"])
+    _wait(gate, hook, args, out)
 
 
 def _one_or_all(values: list[str] | None) -> Any:
@@ -49,7 +52,7 @@ def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace, out: Tex
         while not _opens(gate, hook, display):
             left = started + args.timeout - time.monotonic()
             if left <= 0:
-                raise TimedOutError(f"Timed out after {args.timeout:g} s. Last seen: {one_line(str(gate))}")
+                raise TimedOutError(f"Timed out after {args.timeout:g} s. {one_line(gate.last_seen)}")
             pause = min(args.interval, left)
             display.waiting(f"Waiting until {args.wait_until}: {gate.news}", gate.about, pause)
             time.sleep(pause)

@@ -8,12 +8,14 @@ from typing import Any
 from airflow_imgver.exceptions import (
     AwsCallError,
     GateError,
+    InvalidIdentityError,
     ResourceMissingError,
     TriggerFailedError,
     UnexpectedAnswerError,
     VersionDeletedError,
     VersionFailedError,
 )
+from airflow_imgver.text import as_plain
 
 _ERRORS: dict[str, type[GateError]] = {
     error.__name__: error
@@ -23,6 +25,7 @@ _ERRORS: dict[str, type[GateError]] = {
         ResourceMissingError,
         AwsCallError,
         UnexpectedAnswerError,
+        InvalidIdentityError,
         TriggerFailedError,
     )
 }
@@ -30,18 +33,19 @@ _ERRORS: dict[str, type[GateError]] = {
 
 def open_event(entry: Any) -> dict[str, Any]:
     """Return the event of an open gate, with the entry, or the entries of a list."""
-    return {"status": "open", "entry": entry}
+    return {"status": "open", "entry": as_plain(entry)}
 
 
 def timeout_event(message: str) -> dict[str, Any]:
     """Return the event of a gate whose time is up."""
-    return {"status": "timeout", "message": message}
+    return {"status": "timeout", "message": as_plain(message)}
 
 
 def error_event(error: GateError) -> dict[str, Any]:
     """Return the event of a gate that failed."""
     name = type(error).__name__
-    return {"status": "error", "error": name, "message": str(error), "details": error.details()}
+    event = {"status": "error", "error": name, "message": str(error), "details": error.details()}
+    return as_plain(event)  # type: ignore[no-any-return]  # a dictionary stays one
 
 
 def error_of(name: str, message: str, details: object) -> GateError | None:

@@ -16,7 +16,13 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from airflow_imgver.arguments.identities import as_list, version_list, version_number, wait_until_value
+from airflow_imgver.arguments.identities import (
+    WantedVersion,
+    as_list,
+    version_list,
+    wait_until_value,
+    wanted_version,
+)
 from airflow_imgver.exceptions import (
     AwsCallError,
     InvalidIdentityError,
@@ -55,20 +61,22 @@ class Gate:
         self._gathers_errors = self.is_list and not settings.fail_fast and not settings.silent_fail
         versions = None if ids is None else version_list(settings.version)
         version = settings.version if versions is None else versions
+        wanted = [
+            Watched(service, one, version_of_it, retries)
+            for one, version_of_it in _wanted(watch, ids, version)
+        ]
+        checked = {**watch.identity, **(wanted[0].identity if wanted else {})}
         self._watch = replace(
             watch,
-            identity={**watch.identity, field: watch.identity[field] if ids is None else ids},
+            identity=checked if ids is None else {**checked, field: [one.identity[field] for one in wanted]},
             settings=replace(settings, version=version),
         )
-        wanted = [
-            Watched(service.describe(one), one, number, retries)
-            for one, number in _wanted(watch, ids, version)
-        ]
         # An id that the list names twice is watched once.
         self._watched = {one.key: one for one in wanted}
         self._order = [one.key for one in wanted] if self.is_list else []
         self._unsettled = dict(self._watched)
         self._failed = 0
+        self._trouble = Trouble()
 
     # --- polling ---
 
@@ -104,6 +112,7 @@ class Gate:
         with closing(poll_all(hook, self.unsettled)) as answers:
             for watched, answer in answers:
                 if isinstance(answer, AwsCallError) and answer.transient:
+                    self.note(answer)
                     passing.append(answer)
                 else:
                     self.judge(watched, answer)
@@ -113,6 +122,19 @@ class Gate:
             raise passing[0]
         return False
 
+    def check_region(self, region: str) -> None:
+        """
+        Check that the ARNs among the versions are of the region that the gate polls.
+
+        :raises InvalidIdentityError: one is of another region.
+        """
+        for watched in self._watched.values():
+            watched.check_region(region)
+
+    def note(self, error: AwsCallError) -> None:
+        """Count an error that may pass; the timeout reports it."""
+        self._trouble.add(error)
+
     def judge(self, watched: Watched, answer: Answer) -> None:
         """
         Judge the outcome of the poll of one.
@@ -120,6 +142,7 @@ class Gate:
         :raises Exception: the outcome is an error that no later poll can change, or with ``fail_fast`` one
             that fails this one.
         """
+        self._trouble.reached = True
         try:
             watched.judge(answer, self._wait_until, allow_read_only=self._settings.allow_read_only)
         except (VersionFailedError, VersionDeletedError, ResourceMissingError) as error:
@@ -149,6 +172,17 @@ class Gate:
         left = (watched.retries_left for watched in self._unsettled.values())
         retries = min(left, default=self._settings.not_found_retries)
         return replace(self._watch, settings=replace(self._watch.settings, not_found_retries=retries))
+
+    @property
+    def spent_retries(self) -> dict[str, int]:
+        """How many polls in a row found nothing, for each that is missing, as plain JSON."""
+        missing = (watched for watched in self._unsettled.values() if watched.missing)
+        return {watched.label: watched.retries_spent for watched in missing}
+
+    def spend_retries(self, spent: Mapping[str, int]) -> None:
+        """Go on with the :attr:`spent_retries` of an earlier object."""
+        for watched in self._unsettled.values():
+            watched.spend_retries(spent.get(watched.label, 0))
 
     def plain(self) -> Any:
         """Return the entry of the one, or the entries of the list in the order given."""
@@ -186,8 +220,39 @@ class Gate:
         oldest = _busy_longest(self._unsettled.values())
         return f"busy longest since {timestamp(oldest[0])} is {oldest[1]}" if oldest else ""
 
+    @property
+    def last_seen(self) -> str:
+        """What a timeout reports: errors that kept the gate from AWS, then what the last polls showed."""
+        trouble = str(self._trouble)
+        return f"{trouble} Last seen: {self}" if trouble else f"Last seen: {self}"
+
     def __str__(self) -> str:
         return f"{self.news}: {self.about}" if self.about else self.news
+
+
+class Trouble:
+    """The errors of a gate's polls that may pass."""
+
+    __slots__ = ("_count", "_last", "reached")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._last: AwsCallError | None = None
+        self.reached = False
+        """Whether AWS has answered."""
+
+    def add(self, error: AwsCallError) -> None:
+        """Count an error."""
+        self._count += 1
+        self._last = error
+        self.reached = self.reached or error.answered
+
+    def __str__(self) -> str:
+        if self._last is None:
+            return ""
+        polls = "1 poll" if self._count == 1 else f"{self._count} polls"
+        never = "" if self.reached else "AWS was never reached. "
+        return f"{never}{polls} failed, the last with: {self._last.message}"
 
 
 def _busy_longest(unsettled: Iterable[Watched]) -> tuple[datetime, Watched] | None:
@@ -199,11 +264,12 @@ def _busy_longest(unsettled: Iterable[Watched]) -> tuple[datetime, Watched] | No
     return min(busy, key=itemgetter(0), default=None)
 
 
-def _wanted(watch: Watch, ids: list[Any] | None, version: Any) -> list[tuple[dict[str, str], int | None]]:
+def _wanted(watch: Watch, ids: list[Any] | None, version: Any) -> list[tuple[dict[str, str], WantedVersion]]:
     """Pair each identity with the version wanted of it, all checked before any request."""
     service, field = watch.service, watch.service.key.name
     if ids is None:
-        return [(service.check(watch.identity), version_number(version))]
+        identity = service.check(watch.identity)
+        return [(identity, wanted_version(version, service, identity[field]))]
     versions = version if isinstance(version, list) else [version] * len(ids)
     if len(versions) != len(ids):
         raise InvalidIdentityError(
@@ -213,7 +279,8 @@ def _wanted(watch: Watch, ids: list[Any] | None, version: Any) -> list[tuple[dic
     wanted = []
     for position, (one, number) in enumerate(zip(ids, versions, strict=True)):
         try:
-            wanted.append((service.check({**watch.identity, field: one}), version_number(number)))
+            identity = service.check({**watch.identity, field: one})
+            wanted.append((identity, wanted_version(number, service, identity[field])))
         except InvalidIdentityError as error:
             raise InvalidIdentityError(f"At position {position} of the list: {error}") from None
     return wanted

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_imgver.exceptions import ResourceMissingError
-from airflow_imgver.text import as_plain
+from airflow_imgver.arguments.identities import WantedVersion
+from airflow_imgver.exceptions import InvalidIdentityError, ResourceMissingError
+from airflow_imgver.services.description import Service
+from airflow_imgver.text import as_plain, one_line
 from airflow_imgver.versions import VersionStatus, WaitUntil, gate_opens
 
 Answer = VersionStatus | Exception | None
@@ -17,28 +19,30 @@ class Watched:
     """
     One image set or image.
 
-    :param name: how messages name it.
-    :param identity: field to value.
-    :param version: the version to watch; None for the latest.
+    :param service: the service.
+    :param identity: field to value, checked.
+    :param wanted: the version to watch.
     :param retries: how many polls in a row AWS may answer that it does not exist.
     """
 
     __slots__ = (
         "_retries",
+        "_service",
+        "_wanted",
         "error",
         "identity",
         "missing",
-        "name",
         "open",
         "retries_left",
         "seen",
-        "version",
     )
 
-    def __init__(self, name: str, identity: Mapping[str, str], version: int | None, retries: int) -> None:
-        self.name = name
+    def __init__(
+        self, service: Service, identity: Mapping[str, str], wanted: WantedVersion, retries: int
+    ) -> None:
+        self._service = service
+        self._wanted = wanted
         self.identity = identity
-        self.version = version
         self._retries = self.retries_left = retries
         self.seen: VersionStatus | None = None
         self.missing = False
@@ -46,9 +50,34 @@ class Watched:
         self.error: Exception | None = None
 
     @property
+    def name(self) -> str:
+        """How messages name it."""
+        return self._service.describe(self.identity)
+
+    @property
+    def version(self) -> int | None:
+        """The version to watch; None for the latest."""
+        return self._wanted.number
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """What tells it from every other: its identity and the version."""
         return (*self.identity.values(), self.version)
+
+    @property
+    def label(self) -> str:
+        """The same as a text."""
+        return f"{self.name}, version {'latest' if self.version is None else self.version}"
+
+    @property
+    def retries_spent(self) -> int:
+        """How many polls in a row AWS has answered that it does not exist."""
+        return self._retries - self.retries_left
+
+    def spend_retries(self, count: int) -> None:
+        """Go on after such answers to an earlier object."""
+        self.missing = count > 0
+        self.retries_left = max(0, self._retries - count)
 
     @property
     def settled(self) -> bool:
@@ -59,6 +88,30 @@ class Watched:
     def entry(self) -> dict[str, Any] | None:
         """The entry last seen, with times as ISO 8601 text; None where AWS showed none."""
         return as_plain(self.seen.entry) if self.seen else None
+
+    def check_region(self, region: str) -> None:
+        """
+        Check the region of the version's ARN.
+
+        :raises InvalidIdentityError: it is another region.
+        """
+        if self._wanted.region not in (None, region):
+            raise InvalidIdentityError(
+                f"version is an ARN of {self._wanted.region}, and the gate polls {region}. "
+                "Set region_name, or give a version of this region.",
+                about=f"The gate is on {self.name}.",
+            )
+
+    def _check_arn(self, found: VersionStatus) -> None:
+        """Compare the ARN that the author gave with AWS's: the account may be another."""
+        arn = self._service.arn
+        theirs = found.entry.get(arn.member) if arn and self._wanted.arn else None
+        if isinstance(theirs, str) and theirs.lower() != str(self._wanted.arn).lower():
+            raise InvalidIdentityError(
+                f"version is {self._wanted.arn}, and AWS lists {one_line(theirs)} under this number. "
+                "Check the account and the region of the connection.",
+                about=f"The gate is on {self.name}.",
+            )
 
     def judge(self, answer: Answer, wait_until: WaitUntil, *, allow_read_only: bool) -> None:
         """
@@ -77,6 +130,8 @@ class Watched:
         elif isinstance(answer, Exception):
             raise answer
         else:
+            if answer is not None:
+                self._check_arn(answer)
             self.seen, self.missing, self.retries_left = answer, False, self._retries
             self.open = gate_opens(answer, wait_until, of=self.name, allow_read_only=allow_read_only)
 

@@ -9,16 +9,19 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from airflow_imgver.exceptions import UnexpectedAnswerError
+from airflow_imgver.arguments.literals import verify_value
+from airflow_imgver.exceptions import AwsCallError, UnexpectedAnswerError
 from airflow_imgver.hooks.budget import budget_of
-from airflow_imgver.hooks.errors import call_error, quotes_a_credential
+from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_credential
 from airflow_imgver.hooks.listing import Versions, next_answer
 from airflow_imgver.options import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_imgver.services.description import ListCall, Service
+from airflow_imgver.text import sentence
 from airflow_imgver.versions import Entry, FoundVersions, VersionStatus, find_versions, read_entry
 
 # botocore's default mode and attempts changed with 1.44.0, and a pinned older one brings the old ones back.
@@ -48,7 +51,18 @@ class ImageVersionHook(AwsGenericHook[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["client_type"] = self.service.client_type
+        if "verify" in kwargs:
+            kwargs["verify"] = verify_value(kwargs["verify"])
         super().__init__(*args, **kwargs)
+        self._missing_connection: str | None = None
+
+    def get_connection(self, conn_id: str) -> Any:  # type: ignore[override]  # a class method there
+        """Return the Airflow connection; the base class goes on without one that does not exist."""
+        try:
+            return super().get_connection(conn_id)
+        except AirflowNotFoundException:
+            self._missing_connection = conn_id
+            raise
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
@@ -61,7 +75,17 @@ class ImageVersionHook(AwsGenericHook[Any]):
             retries.setdefault("total_max_attempts", self.attempts)
         settings = Config(connect_timeout=CONNECT_TIMEOUT.number(), read_timeout=READ_TIMEOUT.number())
         settings = settings.merge(given).merge(Config(retries=retries))
-        client: Any = super().get_client_type(region_name, settings, deferrable)
+        check_ca_bundle(self.conn_config.verify)
+        try:
+            client: Any = super().get_client_type(region_name, settings, deferrable)
+        except ValueError as error:
+            if isinstance(error, BotoCoreError):
+                raise
+            # boto3's own error for an endpoint that is not a URL.
+            raise AwsCallError(
+                f"No client could be built: {sentence(str(error))} Correct the connection's endpoint_url.",
+                code=type(error).__name__,
+            ) from error
         key, rate = self.client_key(), self.service.requests_per_second.number()
         for call in (self.service.listing, self.service.finding):
             # For each attempt, because a repeated one counts at AWS too; and before it is signed, because AWS
@@ -219,6 +243,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
                 about,
                 service=self.service,
                 sender=self._sender,
+                missing_connection=self._missing_connection,
             ) from (None if quotes_a_credential(error) else error)
 
     def _sender(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Callable
 
 from botocore.exceptions import (
@@ -60,6 +62,28 @@ def quotes_a_credential(error: Exception) -> bool:
     return any(text in str(error) for text in (_CANONICAL_STRING, _ILLEGAL_HEADER))
 
 
+def check_ca_bundle(verify: bool | str | None) -> None:
+    """
+    Check the CA bundle of a connection, for which botocore reports only that it could not connect.
+
+    :param verify: the connection's ``verify``; a path is a CA bundle.
+    :raises AwsCallError: it is not a file with certificates.
+    """
+    path = verify if isinstance(verify, str) else os.environ.get("AWS_CA_BUNDLE") if verify is None else None
+    if not path:
+        return
+    try:
+        # A folder of certificates is as good to Python's ssl.
+        folder = os.path.isdir(path)
+        ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
+    except (OSError, ssl.SSLError) as error:
+        raise AwsCallError(
+            f"The CA bundle {path} cannot be read: {sentence(str(error))} "
+            "Give verify the path of a file with certificates in PEM format.",
+            code=type(error).__name__,
+        ) from error
+
+
 def call_error(
     error: ClientError | BotoCoreError | ResponseParserError,
     operation: str,
@@ -67,6 +91,7 @@ def call_error(
     *,
     service: Service,
     sender: Callable[[], str],
+    missing_connection: str | None = None,
 ) -> AwsCallError:
     """
     Name a failed call.
@@ -76,6 +101,7 @@ def call_error(
     :param about: what the call was about, with full ids.
     :param service: the service, which has error codes of its own.
     :param sender: returns the region and the connection of the call.
+    :param missing_connection: the id of the Airflow connection, where it does not exist.
     :return: :class:`ResourceMissingError` where AWS says that it does not exist, else
         :class:`AwsCallError`, which says whether another try can help.
     """
@@ -92,6 +118,8 @@ def call_error(
             code=code,
         )
     advice = _ADVICE.get(type(error), "")
+    if isinstance(error, NoRegionError | NoCredentialsError) and missing_connection:
+        advice = f"The Airflow connection {missing_connection} does not exist. Create it, or {_lower(advice)}"
     return AwsCallError(
         f"{operation} got no answer: {code}: {sentence(str(error))} {advice}".rstrip(),
         about=about,
@@ -100,8 +128,19 @@ def call_error(
         # A container's or an instance's credential service that does not answer may answer the next time.
         transient=isinstance(
             error, ConnectionError | HTTPClientError | ResponseParserError | CredentialRetrievalError
-        ),
+        )
+        and not _is_malformed(error),
+        answered=isinstance(error, ResponseParserError),
     )
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _is_malformed(error: Exception) -> bool:
+    """Return whether an address, for example of a proxy, can never be valid."""
+    return isinstance(getattr(error, "kwargs", {}).get("error"), ValueError)
 
 
 def _refusal(
@@ -115,7 +154,11 @@ def _refusal(
     if code in service.missing_codes:
         # The right id with the wrong region or account is the usual reason.
         return ResourceMissingError(
-            f"{message} The call went {sender()}.", about=about, operation=operation, code=code
+            f"{message} The call went {sender()}.",
+            about=about,
+            operation=operation,
+            code=code,
+            answered=True,
         )
     return AwsCallError(
         message,
@@ -124,4 +167,5 @@ def _refusal(
         code=code,
         transient=code in _TRANSIENT | service.transient_codes or status == 429 or status >= 500,
         expired=code in _EXPIRED,
+        answered=True,
     )

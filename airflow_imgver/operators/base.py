@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
+from airflow_imgver.arguments.literals import whole_number
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.query import Query
@@ -75,8 +76,8 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
         address = self.hook.console_address(identity)
         self.link_class.persist(context=context, operator=self, **address, **identity)
         listing = self._list(
-            page_size=_whole_number(self.page_size, "page_size"),
-            max_items=_whole_number(self.max_items, "max_items"),
+            page_size=whole_number(self.page_size, "page_size"),
+            max_items=whole_number(self.max_items, "max_items"),
             starting_token=self.starting_token or None,
         )
         self.log.info(
@@ -94,13 +95,3 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
         if listing.next_token:
             response["NextToken"] = listing.next_token
         return query.search(response)
-
-
-def _whole_number(value: int | str | None, name: str) -> int | None:
-    """Read a number that a template may have rendered to text."""
-    if value is None or value == "":
-        return None
-    try:
-        return int(str(value))
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a whole number, not {value!r}.") from None

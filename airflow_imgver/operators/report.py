@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 
 from airflow_imgver.arguments.identities import as_list, checked_names
+from airflow_imgver.arguments.literals import bool_value, verify_value
 from airflow_imgver.arguments.times import duration_value, time_value
 from airflow_imgver.exceptions import UnreadableError
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.links.report import VersionReportLink
 from airflow_imgver.reports.collect import Collection, History
 from airflow_imgver.reports.contents import Contents
-from airflow_imgver.reports.files import Files, bucket_and_key, outputs_of
+from airflow_imgver.reports.files import Files
 from airflow_imgver.reports.found import Candidate, Found
+from airflow_imgver.reports.outputs import Output, outputs_of
 from airflow_imgver.reports.progress import Progress
 from airflow_imgver.reports.rows import Scope
 from airflow_imgver.reports.summary import summary
 from airflow_imgver.services.description import Service
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, ObjectStoragePath
+    from airflow.sdk import Context
 
 HookT = TypeVar("HookT", bound=ImageVersionHook)
 
-TEMPLATED = ("updated_after", "updated_before", "stuck_after", "fail_on_unreadable", "outputs")
+TEMPLATED = ("updated_after", "updated_before", "stuck_after", "fail_on_unreadable", "csv_bom", "outputs")
 """The templated fields that every report has."""
 
 
@@ -48,11 +50,12 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         ISO 8601 duration.
     :param fail_on_unreadable: fail, after writing the report, where an image set or image could not be read.
         Where none could be read the task fails in any case, and writes nothing.
+    :param csv_bom: begin CSV files with a byte order mark, by which Excel recognizes UTF-8.
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials. Also for outputs
         on ``s3://`` that name no connection of their own.
     :param region_name: the AWS region; None takes the connection's or boto3's.
-    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
-    :param botocore_config: botocore's client configuration, see
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle; also for S3.
+    :param botocore_config: botocore's client configuration, also for S3, see
         https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html
     """
 
@@ -68,7 +71,8 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         updated_after: datetime | str | None = None,
         updated_before: datetime | str | None = None,
         stuck_after: timedelta | float | str = timedelta(hours=1),
-        fail_on_unreadable: bool = False,
+        fail_on_unreadable: bool | str = False,
+        csv_bom: bool | str = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,6 +81,7 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         self.updated_before = updated_before
         self.stuck_after = stuck_after
         self.fail_on_unreadable = fail_on_unreadable
+        self.csv_bom = csv_bom
 
     def _where(self) -> str:
         """Return the scope in words; checks it before any request."""
@@ -106,19 +111,24 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
 
         :return: the summary.
         :raises ValueError: an argument cannot be valid; before any request.
+        :raises InvalidOutputError: an output cannot be written; before any request about versions.
         :raises UnreadableError: nothing could be read; or not all, and ``fail_on_unreadable`` is set.
         :raises AwsCallError: AWS refused the search, or stopped answering.
         """
         self._stop = stop = Event()
         given = as_list(self.outputs, "outputs")
-        outputs = outputs_of([str(self.outputs)] if given is None else given, self.aws_conn_id)
         scope = self._scope()
+        fail_on_unreadable = bool_value(self.fail_on_unreadable, "fail_on_unreadable")
+        csv_bom = bool_value(self.csv_bom, "csv_bom")
+        connection = {**self._hook_parameters, "verify": verify_value(self.verify)}
+        outputs = outputs_of([str(self.outputs)] if given is None else given, connection)
         candidates = self._candidates(scope)
         self._persist_link(context, scope, outputs)
         contents = Contents(self.service, scope)
         progress = Progress(self.log, self.service.things)
         found = Found(candidates)
-        with Files(outputs, self.service) as files:
+        self.log.info("Reporting on %s, changes of %s", scope.where, scope.interval)
+        with Files(outputs, self.service, csv_bom=csv_bom) as files:
             for one in Collection(self.hook, scope, found, self._identify, progress, stop):
                 if isinstance(one, History):
                     files.add(one.rows)
@@ -131,7 +141,7 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
             paths = files.publish(contents)
         summed_up = summary(contents, paths)
         self.log.info("Reported on %s: %s", scope.where, _in_words(contents, paths))
-        if contents.unreadable_count and self.fail_on_unreadable:
+        if contents.unreadable_count and fail_on_unreadable:
             if self.do_xcom_push:
                 # For a callback or a task after this failure.
                 context["ti"].xcom_push(key="return_value", value=summed_up)
@@ -158,11 +168,11 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
             region = self.hook.conn_region_name
         return Scope(where, region, after, before, stuck_after, made_at=datetime.now(UTC))
 
-    def _persist_link(self, context: Context, scope: Scope, outputs: Sequence[ObjectStoragePath]) -> None:
-        in_s3 = [output for output in outputs if output.protocol == "s3"]
+    def _persist_link(self, context: Context, scope: Scope, outputs: Sequence[Output]) -> None:
+        in_s3 = [output for output in outputs if output.is_in_s3]
         if in_s3:
             page = next((output for output in in_s3 if output.suffix == ".html"), in_s3[0])
-            bucket, key = bucket_and_key(page)
+            bucket, key = page.bucket_and_key
             VersionReportLink.persist(
                 context=context,
                 operator=self,

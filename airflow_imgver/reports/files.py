@@ -9,95 +9,20 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from uuid import uuid4
 
-from airflow_imgver.exceptions import InvalidOutputError, ReportNotPublishedError
+from airflow_imgver.exceptions import ReportNotPublishedError
 from airflow_imgver.reports.contents import Contents
+from airflow_imgver.reports.outputs import PAGE, Output
 from airflow_imgver.reports.rows import Row, columns_of
 from airflow_imgver.reports.tables import CsvFile, JsonLinesFile, ParquetFile, TableFile
-from airflow_imgver.services.description import Column, Service
-
-if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
-PAGE = ".html"
-TABLES: Mapping[str, Callable[[Path, Sequence[Column]], TableFile]] = {
-    ".csv": CsvFile,
-    ".jsonl": JsonLinesFile,
-    ".parquet": ParquetFile,
-}
-SUFFIXES = (PAGE, *TABLES)
-# The libraries of a format that Airflow does not bring.
-NEEDS = {PAGE: ("jinja2", "matplotlib"), ".parquet": ("pyarrow",)}
-EXTRA = "airflow-provider-imgver[report]"
-S3 = frozenset({"s3", "s3a"})
-
-
-def outputs_of(outputs: Sequence[str], conn_id: str | None = None) -> list[ObjectStoragePath]:
-    """
-    Read the outputs of a report, and refuse those that cannot be written.
-
-    :param outputs: paths and URLs; ``s3://a_connection@bucket/key`` names an Airflow connection.
-    :param conn_id: the Airflow connection of URLs on S3 that name none.
-    :return: the same as Airflow's paths.
-    :raises InvalidOutputError: there is no output, one is given twice, or one cannot be written; says which,
-        and what to install where a library is missing.
-    """
-    if isinstance(outputs, str) or not outputs:
-        raise InvalidOutputError(f"outputs must be a list of paths, not {outputs!r}.")
-    paths = [_output(output, conn_id) for output in outputs]
-    places = [_place(path) for path in paths]
-    for path, place in zip(paths, places, strict=True):
-        if places.count(place) > 1:
-            raise InvalidOutputError(f"outputs names {path} twice.")
-    return paths
-
-
-def _output(output: str, conn_id: str | None) -> ObjectStoragePath:
-    from airflow.sdk import ObjectStoragePath
-
-    if not isinstance(output, str | os.PathLike):
-        raise InvalidOutputError(f"outputs must contain paths, not {output!r}.")
-    name = PurePosixPath(str(output))
-    if name.suffix not in SUFFIXES or str(output).endswith("/"):
-        raise InvalidOutputError(
-            f"The name of an output must end in {', '.join(SUFFIXES)}, unlike {str(output)!r}."
-        )
-    if missing := [library for library in NEEDS.get(name.suffix, ()) if find_spec(library) is None]:
-        raise InvalidOutputError(
-            f"An output in {name.suffix} needs {' and '.join(missing)}: pip install '{EXTRA}'."
-        )
-    try:
-        path = ObjectStoragePath(str(output))
-        if path.protocol in S3 and _conn_id(path) is None and conn_id is not None:
-            path = ObjectStoragePath(str(output), conn_id=conn_id)
-        if path.protocol not in S3 and not _is_local(path):
-            _ = path.fs  # older Airflows look for the storage no sooner
-    except (ValueError, ImportError) as error:
-        raise InvalidOutputError(f"Airflow cannot write to {str(output)!r}: {error}.") from None
-    if path.protocol in S3 and not all(part.strip("/") for part in bucket_and_key(path)):
-        raise InvalidOutputError(f"An output in S3 needs a bucket and a key, unlike {str(output)!r}.")
-    return path
-
-
-def bucket_and_key(path: ObjectStoragePath) -> tuple[str, str]:
-    """Return the bucket of a path on S3, and the key in it."""
-    # The attribute of Airflow 3.1 makes the connection a part of the bucket's name.
-    bucket, _, key = path.path.partition("/")
-    return bucket, key
-
-
-def _place(path: ObjectStoragePath) -> tuple[str, str | None, str]:
-    if _is_local(path):
-        return "file", None, os.path.abspath(path.path)
-    return path.protocol, _conn_id(path), path.path
+from airflow_imgver.services.description import Service
 
 
 class Files:
@@ -106,28 +31,40 @@ class Files:
 
     A context manager. Until :meth:`publish` the outputs are unchanged; they stay so where it is left without.
 
-    :param outputs: the outputs, from :func:`outputs_of`.
+    :param outputs: the outputs.
     :param service: the service, whose columns the tables have.
+    :param csv_bom: begin CSV files with a byte order mark.
     """
 
-    def __init__(self, outputs: Sequence[ObjectStoragePath], service: Service) -> None:
+    def __init__(self, outputs: Sequence[Output], service: Service, *, csv_bom: bool = False) -> None:
         self._outputs = list(outputs)
         self._columns = columns_of(service)
+        self._csv_bom = csv_bom
         self._leaving = ExitStack()
-        self._aside: list[Path] = []
+        self._made: list[Path] = []
         self._open: list[TableFile] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as entering:
             folder = Path(entering.enter_context(TemporaryDirectory(prefix="imgver-report-")))
-            self._aside = [folder / f"{number}{output.suffix}" for number, output in enumerate(self._outputs)]
-            for aside in self._aside:
-                if (begin := TABLES.get(aside.suffix)) is not None:
-                    file = begin(aside, self._columns)
+            self._made = [folder / f"{number}{output.suffix}" for number, output in enumerate(self._outputs)]
+            for path in self._made:
+                if (file := self._table(path)) is not None:
                     entering.callback(file.close)
                     self._open.append(file)
             self._leaving = entering.pop_all()
         return self
+
+    def _table(self, path: Path) -> TableFile | None:
+        match path.suffix:
+            case ".csv":
+                return CsvFile(path, self._columns, bom=self._csv_bom)
+            case ".jsonl":
+                return JsonLinesFile(path, self._columns)
+            case ".parquet":
+                return ParquetFile(path, self._columns)
+            case _:
+                return None  # the page, which is written at the end
 
     def __exit__(
         self,
@@ -152,54 +89,54 @@ class Files:
         """
         for file in self._open:
             file.close()
-        tables = [_text(output) for output in self._outputs if output.suffix != PAGE]
-        for aside in self._aside:
-            if aside.suffix == PAGE:
+        tables = [str(output) for output in self._outputs if output.suffix != PAGE]
+        for path in self._made:
+            if path.suffix == PAGE:
                 from airflow_imgver.reports.page import render
 
-                aside.write_text(render(contents, tables), encoding="utf-8")
+                path.write_text(render(contents, tables), encoding="utf-8")
         with ExitStack() as leaving:
             moves = []
-            for aside, output in zip(self._aside, self._outputs, strict=True):
-                move, forget = _bring_near(aside, output)
-                leaving.callback(forget)
+            for path, output in zip(self._made, self._outputs, strict=True):
+                move, discard = _stage(path, output)
+                leaving.callback(discard)
                 moves.append(move)
             self._move(moves)
-        return [_text(output) for output in self._outputs]
+        return [str(output) for output in self._outputs]
 
     def _move(self, moves: Sequence[Callable[[], None]]) -> None:
         for number, (move, output) in enumerate(zip(moves, self._outputs, strict=True)):
             try:
                 move()
             except Exception as error:
-                done = ", ".join(map(_text, self._outputs[:number])) or "none"
+                done = ", ".join(map(str, self._outputs[:number])) or "none"
                 raise ReportNotPublishedError(
-                    f"{_text(output)} could not be written ({type(error).__name__}: {error}). "
+                    f"{output} could not be written ({type(error).__name__}: {error}). "
                     f"These outputs are new: {done}. The others are unchanged."
                 ) from error
 
 
-Move = tuple[Callable[[], None], Callable[[], None]]
+Staged = tuple[Callable[[], None], Callable[[], None]]
 """Replaces an output with a finished file; and removes what is left of the file beside the output."""
 
 
-def _bring_near(aside: Path, output: ObjectStoragePath) -> Move:
-    """Copy a file as close to its output as possible without replacing it."""
-    if _is_local(output):
-        return _bring_beside(aside, Path(output.path))
-    if output.protocol in S3:
-        return lambda: _upload(aside, output), lambda: None
-    return _bring_beside_elsewhere(aside, output)
+def _stage(made: Path, output: Output) -> Staged:
+    """Copy a finished file as close to its output as possible without replacing it."""
+    if output.is_local:
+        return _stage_file(made, output.file)
+    if output.is_in_s3:
+        return lambda: _upload(made, output), lambda: None
+    return _stage_elsewhere(made, output)
 
 
-def _bring_beside(aside: Path, place: Path) -> Move:
+def _stage_file(made: Path, place: Path) -> Staged:
     place.parent.mkdir(parents=True, exist_ok=True)
     # Left by a run that was killed.
     for left in place.parent.glob(f".{glob.escape(place.name)}.*.part"):
         left.unlink(missing_ok=True)
     part = place.with_name(f".{place.name}.{uuid4().hex}.part")
     try:
-        with aside.open("rb") as read, part.open("xb") as write:
+        with made.open("rb") as read, part.open("xb") as write:
             shutil.copyfileobj(read, write, 1 << 20)
             write.flush()
             # Without it a machine that stops could leave an empty file under the report's name.
@@ -210,45 +147,26 @@ def _bring_beside(aside: Path, place: Path) -> Move:
     return lambda: os.replace(part, place), lambda: part.unlink(missing_ok=True)
 
 
-def _upload(aside: Path, output: ObjectStoragePath) -> None:
-    """
-    Upload to S3, where an object appears only when it is complete.
-
-    The amazon provider's own hook does it, not s3fs, which needs aiobotocore and with it an older boto3.
-    """
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-    hook = S3Hook(aws_conn_id=_conn_id(output))
-    bucket, key = bucket_and_key(output)
-    hook.load_file(str(aside), key=key, bucket_name=bucket, replace=True)
+def _upload(made: Path, output: Output) -> None:
+    """Upload to S3, where an object appears only when it is complete."""
+    bucket, key = output.bucket_and_key
+    output.s3.load_file(str(made), key=key, bucket_name=bucket, replace=True)
 
 
-def _bring_beside_elsewhere(aside: Path, output: ObjectStoragePath) -> Move:
-    part = output.parent / f".{output.name}.{uuid4().hex}.part"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    for left in output.fs.glob(f"{output.parent.path.rstrip('/')}/.{glob.escape(output.name)}.*.part"):
-        output.fs.rm_file(left)
+def _stage_elsewhere(made: Path, output: Output) -> Staged:
+    path = output.path
+    part = path.parent / f".{path.name}.{uuid4().hex}.part"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.fs.glob(f"{path.parent.path.rstrip('/')}/.{glob.escape(path.name)}.*.part"):
+        path.fs.rm_file(left)
 
-    def forget() -> None:
-        if output.fs.exists(part.path):
-            output.fs.rm_file(part.path)
+    def discard() -> None:
+        if path.fs.exists(part.path):
+            path.fs.rm_file(part.path)
 
     try:
-        output.fs.put_file(str(aside), part.path)
+        path.fs.put_file(str(made), part.path)
     except BaseException:
-        forget()
+        discard()
         raise
-    return lambda: output.fs.mv(part.path, output.path), forget
-
-
-def _is_local(path: ObjectStoragePath) -> bool:
-    return path.protocol in ("", "file", "local")
-
-
-def _conn_id(path: ObjectStoragePath) -> str | None:
-    # Before Airflow 3.2 a path has it only among its options.
-    return path.conn_id if hasattr(path, "conn_id") else path.storage_options.get("conn_id")
-
-
-def _text(path: ObjectStoragePath) -> str:
-    return os.path.abspath(path.path) if _is_local(path) else str(path)
+    return lambda: path.fs.mv(part.path, path.path), discard

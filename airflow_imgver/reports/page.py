@@ -15,7 +15,7 @@ from airflow_imgver.reports.contents import (
     Contents,
     Findings,
 )
-from airflow_imgver.reports.rows import Attention, Row, Scope, columns_of
+from airflow_imgver.reports.rows import Attention, Row, columns_of
 from airflow_imgver.services.description import Column, Service
 from airflow_imgver.text import counted, duration, joined, number, timestamp, visible
 
@@ -69,7 +69,7 @@ def render(contents: Contents, files: Sequence[str]) -> str:
             scope=scope,
             files=files,
             headline=headline(contents),
-            interval=_interval(scope),
+            interval=scope.interval,
             findings=contents.findings,
             held=_held(contents.findings[Attention.SUPERSEDED]),
             phases=phases,
@@ -111,15 +111,6 @@ def headline(contents: Contents) -> str:
     if contents.unreadable_count:
         sentences.append(f"{counted(contents.unreadable_count, contents.service.thing)} could not be read")
     return "; ".join(sentences) or "Nothing needs attention"
-
-
-def _interval(scope: Scope) -> str:
-    if scope.after is None and scope.before is None:
-        return "all of the past"
-    if scope.after is None:
-        return f"everything before {timestamp(scope.before)}" if scope.before else "all of the past"
-    end = timestamp(scope.before) if scope.before else f"{timestamp(scope.made_at)}, when it was made"
-    return f"{timestamp(scope.after)} to {end}"
 
 
 def _held(findings: Findings) -> list[Held]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from airflow_imgver.services.description import Column, Service
+from airflow_imgver.text import timestamp
 from airflow_imgver.versions import Entry, Phase, VersionStatus
 
 
@@ -66,6 +67,14 @@ class Scope:
     before: datetime | None
     stuck_after: timedelta
     made_at: datetime
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        if self.after is None:
+            return f"all the time before {timestamp(self.before)}" if self.before else "all the past"
+        end = timestamp(self.before) if self.before else f"{timestamp(self.made_at)} (now)"
+        return f"{timestamp(self.after)} to {end}"
 
     def covers(self, when: datetime | None) -> bool:
         """Whether a change at that time is news."""

@@ -24,7 +24,7 @@ def summary(contents: Contents, paths: Sequence[str]) -> dict[str, Any]:
     """
     scope = contents.scope
     failures = contents.findings[Attention.FAILED].first[:NAMED]
-    return {
+    summed_up = {
         "read": contents.read,
         "rows": contents.rows,
         "phases": {phase.value: contents.by_phase[phase.value] for phase in Phase},
@@ -43,10 +43,11 @@ def summary(contents: Contents, paths: Sequence[str]) -> dict[str, Any]:
             {"id": name, "reason": _cut(reason)} for name, reason in contents.unreadable[:NAMED]
         ],
         "paths": list(paths),
-        "updated_after": as_plain(scope.after),
-        "updated_before": as_plain(scope.before),
-        "made_at": as_plain(scope.made_at),
+        "updated_after": scope.after,
+        "updated_before": scope.before,
+        "made_at": scope.made_at,
     }
+    return as_plain(summed_up)  # type: ignore[no-any-return]  # a dictionary stays one
 
 
 def _cut(text: str | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_imgver.reports.rows import Row
 from airflow_imgver.services.description import Column
-from airflow_imgver.text import as_plain
+from airflow_imgver.text import REPLACEMENT, as_plain, storable
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 # The rows of one group in a Parquet file, which are kept in memory until they are written.
 ROWS_A_GROUP = 10_000
 
-# A spreadsheet takes a cell that begins with one of these for a formula, and runs it:
-# https://owasp.org/www-community/attacks/CSV_Injection, with the full-width forms that some also take.
-_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+# A spreadsheet runs a cell that begins with one of these as a formula, full-width forms included:
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_BEGINS = re.compile(rf"\s*(?:{_FORMULA}|[\t\r\n])")
+# A reader that splits cells at another separator, for example a semicolon, begins a cell at each of them.
+_INSIDE = re.compile(rf"([;,|\t\r\n]\s*)(?={_FORMULA})")
 # Characters that no text file should have; a tab or a line break is quoted.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-REPLACEMENT = "\ufffd"
 
 
 class TableFile(Protocol):
@@ -43,19 +44,20 @@ class TableFile(Protocol):
 
 class CsvFile:
     """
-    RFC 4180, in UTF-8 without a byte order mark, with times as ISO 8601 text in UTC.
+    RFC 4180, in UTF-8, every cell except numbers in quotes, with times as ISO 8601 text in UTC.
 
-    A text that a spreadsheet would run as a formula has an apostrophe in front, and control characters are
-    replaced; the other formats keep both as AWS sent them.
+    A text that a spreadsheet would run as a formula has an apostrophe in front of the formula, and control
+    characters are replaced; the other formats keep both. NUL and lone surrogates are replaced everywhere.
 
     :param path: the file.
     :param columns: they make the header.
+    :param bom: begin with a byte order mark, by which Excel recognizes UTF-8.
     """
 
-    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], *, bom: bool = False) -> None:
         self._names = [column.name for column in columns]
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\r\n")
+        self._file = path.open("w", encoding="utf-8-sig" if bom else "utf-8", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC)
         self._writer.writerow(self._names)
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -75,13 +77,13 @@ def cell(value: Any) -> Any:
         return as_plain(value)
     if not isinstance(value, str):
         return value
-    text = _SURROGATE.sub(REPLACEMENT, _CONTROL.sub(REPLACEMENT, value))
-    return f"'{text}" if _FORMULA.match(text) else text
+    text = _INSIDE.sub(r"\1'", _CONTROL.sub(REPLACEMENT, storable(value)))
+    return f"'{text}" if _BEGINS.match(text) else text
 
 
 class JsonLinesFile:
     """
-    One object a line, numbers as numbers, times as ISO 8601 text in UTC, and every text just as AWS sent it.
+    One object a line, numbers as numbers, times as ISO 8601 text in UTC, and texts as AWS sent them.
 
     All of it is ASCII, so that no character of a message can end a line.
 
@@ -105,7 +107,7 @@ class ParquetFile:
     """
     Parquet, with columns of whole numbers, truth values and timestamps in UTC, in microseconds.
 
-    Texts are as AWS sent them, except that half a surrogate pair, which UTF-8 cannot encode, is replaced.
+    Texts are as AWS sent them.
 
     :param path: the file.
     :param columns: they make the schema.
@@ -151,5 +153,5 @@ class ParquetFile:
 
 def _writable(value: Any) -> Any:
     if isinstance(value, str):
-        return _SURROGATE.sub(REPLACEMENT, value)
+        return storable(value)
     return value.astimezone(UTC) if isinstance(value, datetime) else value

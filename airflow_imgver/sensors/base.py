@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
@@ -16,12 +16,13 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_imgver.arguments.identities import is_list
+from airflow_imgver.arguments.identities import is_list, wait_until_value
 from airflow_imgver.exceptions import AwsCallError, UnexpectedEventError
 from airflow_imgver.gate.events import error_of
 from airflow_imgver.gate.gate import Gate
 from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.sensors.not_found import NotFoundAnswers
 from airflow_imgver.services.description import Service
 from airflow_imgver.triggers.base import ImageVersionTrigger
 
@@ -34,6 +35,8 @@ HookT = TypeVar("HookT", bound=ImageVersionHook)
 AIRFLOW_TIMEOUT_GRACE = timedelta(minutes=1)
 # About a second of HealthImaging's budget.
 POLLED_BY_THE_WORKER = 20
+# Where Airflow keeps nothing from one poke to the next, a worker waits so long for "not found" to pass.
+LONGEST_PAUSE_IN_WORKER = 60.0
 
 
 class ImageVersionSensor(AwsBaseSensor[HookT]):
@@ -77,11 +80,13 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
     ) -> None:
         super().__init__(**kwargs)
         self.version = version
-        self.wait_until = wait_until
+        # Not a template, so a typing error shows when the Dag is parsed.
+        self.wait_until = wait_until_value(wait_until)
         self.not_found_retries = not_found_retries
         self.fail_fast = fail_fast
         self.deferrable = deferrable
         self._gate: Gate | None = None
+        self._not_found: NotFoundAnswers | None = None
 
     @property
     def watch(self) -> Watch:
@@ -105,13 +110,13 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         if gate.first is None:
             self.log.info("Open: the list of ids is empty.")
             return gate.plain()
-        self._persist_link(context, gate.first)
+        self._persist_link(context, gate, gate.first)
         if self.deferrable:
             return self._wait_in_triggerer(context, gate)
         try:
             return super().execute(context=context)
         except AirflowSensorTimeout as error:
-            timeout = AirflowSensorTimeout(f"{error} Last seen: {gate}")
+            timeout = AirflowSensorTimeout(f"{error} {gate.last_seen}")
             if self.never_fail:
                 # Airflow only skips a deferred sensor here; a gate must end the same in all modes.
                 raise AirflowSkipException(f"Skipping due to never_fail is set to True. {timeout}") from error
@@ -133,6 +138,16 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         return PokeReturnValue(is_done=opened, xcom_value=gate.plain() if opened else None)
 
     def _poll(self, gate: Gate) -> bool:
+        opened = self._poll_once(gate)
+        if self._not_found is not None:
+            while not opened and gate.spent_retries and not self._not_found.are_kept:
+                self.log.info("Waiting until %s: %s", self.wait_until, gate)
+                time.sleep(min(self.poke_interval, LONGEST_PAUSE_IN_WORKER))
+                opened = self._poll_once(gate)
+            self._not_found.keep(gate)
+        return opened
+
+    def _poll_once(self, gate: Gate) -> bool:
         try:
             return gate.poll(self.hook)
         except AwsCallError as error:
@@ -142,23 +157,22 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         del self.hook
         return gate.poll(self.hook)
 
-    def _persist_link(self, context: Context, identity: Mapping[str, str]) -> None:
+    def _persist_link(self, context: Context, gate: Gate, identity: Mapping[str, str]) -> None:
         try:
             address = self.hook.console_address(identity)
         except AwsCallError as error:
             # For example a role that cannot be assumed: the poll meets it too, and judges if it may pass.
             self.log.warning("No console link for this task: %s", error)
         else:
+            gate.check_region(address["region_name"])
             self.link_class.persist(context=context, operator=self, **address, **identity)
 
     def _new_gate(self, context: Context) -> Gate:
-        watch = self.watch
-        # A rescheduled sensor is a new object at each poll; only Airflow's count of them survives.
-        spent = context.get("task_reschedule_count", 0) if self.reschedule else 0
-        if spent:
-            retries = max(0, watch.settings.not_found_retries - spent)
-            watch = replace(watch, settings=replace(watch.settings, not_found_retries=retries))
-        return watch.gate()
+        gate = self.watch.gate()
+        if self.reschedule:
+            self._not_found = NotFoundAnswers(context)
+            self._not_found.restore(gate)
+        return gate
 
     def _wait_in_triggerer(self, context: Context, gate: Gate) -> Any:
         deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)

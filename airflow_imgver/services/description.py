@@ -46,6 +46,24 @@ class IdentityField:
         """The option of a command, for example ``--image-name``."""
         return option_of(self.name)
 
+    def check(self, value: Any) -> str:
+        """
+        Check a value.
+
+        :raises InvalidIdentityError: it breaks the pattern.
+        """
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(text, str) and re.fullmatch(self.pattern, text):
+            return text
+        shown = one_line(value)[:100] if isinstance(value, str) else value
+        lost = ""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            lost = (
+                " A native template made a number of it, and digits were lost. Leave out "
+                "render_template_as_native_obj, or pass the value from a task instead of a template."
+            )
+        raise InvalidIdentityError(f"{self.name} must be {self.rule}, not {shown!r}.{lost}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
@@ -103,6 +121,19 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionArn:
+    """
+    The ARN of a version.
+
+    :param member: the member of an entry that holds it.
+    :param pattern: AWS's pattern, with the groups ``region``, ``name`` and ``version``.
+    """
+
+    member: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsolePage:
     """
     The page of an image set or image in the AWS console.
@@ -145,8 +176,8 @@ class Service:
     :param missing_codes: the error codes that mean that it does not exist.
     :param transient_codes: the service's own error codes that mean that the same call may succeed later;
         those that all of AWS shares are known.
-    :param arn: AWS's pattern for the ARN of a version, with the groups ``region``, ``account``, ``name`` and
-        ``version``; None where a version has no ARN.
+    :param first_version: the number of the first version.
+    :param arn: the ARN of a version; None where a version has none.
     :param requests_per_second: the ``[imgver]`` option of the request budget.
     :param console: the page in the AWS console.
     :param columns: the columns of a report.
@@ -171,7 +202,8 @@ class Service:
     fields: EntryFields
     missing_codes: frozenset[str]
     transient_codes: frozenset[str] = frozenset()
-    arn: str | None = None
+    first_version: int = 0
+    arn: VersionArn | None = None
     requests_per_second: Option
     console: ConsolePage
     columns: tuple[Column, ...]
@@ -200,19 +232,17 @@ class Service:
         """
         Check an identity against AWS's own patterns, which botocore does not.
 
-        :param identity: field to value, for example ``{"image_name": ...}``.
+        :param identity: field to value, for example ``{"image_name": ...}``. A native template turns an id of
+            digits into a number; a whole number that is the id without loss counts as the id.
         :param only: the fields to check; None for all.
         :return: the identity.
         :raises InvalidIdentityError: a field breaks its pattern; names the field, the rule and the value.
         """
+        checked = dict(identity)
         for field in self.identity:
-            if only is not None and field.name not in only:
-                continue
-            value = identity[field.name]
-            if not isinstance(value, str) or not re.fullmatch(field.pattern, value):
-                shown = one_line(value)[:100] if isinstance(value, str) else value
-                raise InvalidIdentityError(f"{field.name} must be {field.rule}, not {shown!r}.")
-        return dict(identity)
+            if only is None or field.name in only:
+                checked[field.name] = field.check(identity[field.name])
+        return checked
 
     def describe(self, identity: Mapping[str, str]) -> str:
         """Return how messages name an identity, for example ``image set ... in data store ...``."""

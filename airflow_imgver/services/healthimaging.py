@@ -72,6 +72,7 @@ HEALTHIMAGING = Service(
         read_only=frozenset({"COPYING_WITH_READ_ONLY_ACCESS"}),
     ),
     missing_codes=frozenset({"ResourceNotFoundException"}),
+    first_version=1,
     # Sent on reads too, for "not consistent yet, retry after a few seconds".
     transient_codes=frozenset({"ConflictException"}),
     requests_per_second=Option(

@@ -11,6 +11,7 @@ from airflow_imgver.services.description import (
     IdentityField,
     ListCall,
     Service,
+    VersionArn,
 )
 from airflow_imgver.versions import EntryFields, Phase
 
@@ -106,9 +107,12 @@ SAGEMAKER_IMAGE = Service(
     ),
     # The API documents the second; botocore's own waiters have met both.
     missing_codes=frozenset({"ResourceNotFoundException", "ResourceNotFound"}),
-    arn=(
-        r"arn:(?P<partition>aws[a-z-]*):sagemaker:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
-        r":image-version/(?P<name>[^/\s]+)/(?P<version>[0-9]{1,18})"
+    arn=VersionArn(
+        member="ImageVersionArn",
+        pattern=(
+            r"arn:aws[a-z-]*:sagemaker:(?P<region>[a-z0-9-]+):[0-9]{12}"
+            r":image-version/(?P<name>[^/\s]+)/(?P<version>[0-9]{1,18})"
+        ),
     ),
     requests_per_second=Option(
         "sagemaker_requests_per_second",

@@ -96,7 +96,7 @@ class Wait:
         setup = Schedule(self._pace)
         while not gate.is_open:
             if self._pace.left() <= 0:
-                return timeout_event(f"The gate timed out. Last seen: {gate}")
+                return timeout_event(f"The gate timed out. {gate.last_seen}")
             try:
                 if self._poller is None:
                     await self._begin(gate)
@@ -140,6 +140,7 @@ class Wait:
         if early and isinstance(answer, Exception):
             return
         if isinstance(answer, AwsCallError) and answer.transient:
+            gate.note(answer)
             self._poller.poll_in(interest, self._pause_after(schedule, answer, gate))
             return
         self._renewed = False
