@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from demo.processes import interrupt_on_termination
 from demo.recent import recent_state
@@ -24,7 +24,7 @@ REPORT = "example_version_report"
 # Longer than the browser needs to open the page.
 TRANSITION_SECONDS = 90
 LIMIT_SECONDS = 60
-VIEWPORT = ViewportSize(width=1440, height=810)
+WIDTH = 1440
 COLORS = 128
 
 
@@ -80,8 +80,9 @@ def main() -> int:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport=VIEWPORT, color_scheme="light")
-        for name, show in (("waiting-gate.png", waiting_gate), ("report-page.png", report)):
+        page = browser.new_page(color_scheme="light")
+        for name, show, height in (("waiting-gate.png", waiting_gate, 600), ("report-page.png", report, 840)):
+            page.set_viewport_size({"width": WIDTH, "height": height})
             show(stack, page)
             page.wait_for_timeout(3000)
             save(page, DOCS / name)

@@ -1,4 +1,4 @@
-"""The state that `make up` begins with: the demo's, and changes of the last days, which the report reports."""
+"""The state that `make up` begins with: the demo's, and changes of the last days for the report."""
 
 from __future__ import annotations
 

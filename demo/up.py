@@ -17,7 +17,7 @@ from demo.stack import CHECKOUT, DAGS, Stack, free_port, running_stack
 SCRATCH = CHECKOUT / ".up"
 USUAL_PORT = 8080
 TRANSITION_SECONDS = 30
-# Airflow's own defaults are 300 s for a new file and 30 s for a changed one: too long to wait for a first Dag.
+# Airflow's defaults are 300 s for a new file and 30 s for a changed one: long waits for a first Dag.
 REFRESH_SECONDS = 5
 SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": str(REFRESH_SECONDS),
@@ -64,7 +64,7 @@ def print_guide(stack: Stack) -> None:
     print(
         f"""
 Airflow UI    {stack.api.url}   (no password: every user of this machine is an admin)
-Dags          {DAGS}   (save your own here; Airflow reads new and changed files within {2 * REFRESH_SECONDS} s)
+Dags          {DAGS}   (save your own here; Airflow reads them within {2 * REFRESH_SECONDS} s)
 Embedded AWS  {stack.aws_url}   (a copy or a build takes {TRANSITION_SECONDS} s)
 Its data      {stack.folder / "state.json"}   (some of it changed yesterday, for example_version_report)
 Reports       {stack.folder / "airflow" / "reports"}   (the report on yesterday runs by itself)

@@ -20,6 +20,8 @@ PAGES = sorted(
 REFERENCE = CHECKOUT / "docs" / "reference.md"
 GATES = CHECKOUT / "docs" / "gates.md"
 REPORTING = CHECKOUT / "docs" / "reporting.md"
+TROUBLESHOOTING = CHECKOUT / "docs" / "troubleshooting.md"
+RECIPES = CHECKOUT / "docs" / "recipes.md"
 LISTING = CHECKOUT / "docs" / "listing.md"
 
 
@@ -109,3 +111,9 @@ def xcom_samples() -> dict[str, dict[str, Any]]:
         for key in entry
         if key.startswith(("V", "v"))
     }
+
+
+def dag_bundle(folder: Path) -> str:
+    """Airflow's setting of the folder of Dags: `dag.test()` runs only Dags that it finds there."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    return json.dumps([{"name": folder.name, "classpath": local, "kwargs": {"path": str(folder)}}])

@@ -19,6 +19,7 @@ from pages import (
     PAGES,
     REPORTING,
     blocks,
+    dag_bundle,
     headings,
     links,
     name_of,
@@ -33,7 +34,7 @@ from airflow_imgver.operators.base import ListVersionsOperator
 STATE = CHECKOUT / "demo" / "state.json"
 
 # Commands of others' that a page may name; of our own and of make's, the targets and options are looked up.
-COMMANDS = {"airflow", "aws", "curl", "export", "make", "pip", "python"}
+COMMANDS = {"airflow", "aws", "curl", "export", "grep", "make", "pip", "python"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -140,12 +141,6 @@ def connection(demo_aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("connection")
 def test_the_python_of_a_page_runs(page: Path) -> None:
     run_page(page)
-
-
-def dag_bundle(folder: Path) -> str:
-    """Airflow's setting of where Dags are: `dag.test()` runs none that it does not find there."""
-    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
-    return json.dumps([{"name": folder.name, "classpath": local, "kwargs": {"path": str(folder)}}])
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/quick-start.md"])
