@@ -33,7 +33,7 @@ from airflow_imgver.operators.base import ListVersionsOperator
 
 STATE = CHECKOUT / "demo" / "state.json"
 
-# Commands of others' that a page may name; of our own and of make's, the targets and options are looked up.
+# The commands that a page may name; for make and for this package, tests check the targets and options.
 COMMANDS = {"airflow", "aws", "curl", "export", "grep", "make", "pip", "python"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -83,8 +83,8 @@ def test_every_command_is_one_that_exists(page: Path) -> None:
 
 def test_every_option_of_the_embedded_aws_is_one_that_it_has() -> None:
     start = ["python", "-m", "airflow_imgver.emulator"]
-    told = [words[3:] for page in PAGES for words in commands(page) if words[:3] == start]
-    assert told
+    options = [words[3:] for page in PAGES for words in commands(page) if words[:3] == start]
+    assert options
     help_text = subprocess.run(
         [sys.executable, "-m", "airflow_imgver.emulator", "--help"],
         capture_output=True,
@@ -92,16 +92,16 @@ def test_every_option_of_the_embedded_aws_is_one_that_it_has() -> None:
         check=True,
         timeout=60,
     ).stdout
-    for word in chain.from_iterable(told):
+    for word in chain.from_iterable(options):
         if word.startswith("-"):
             assert re.search(rf"(?<![\w-]){word}(?![\w-])", help_text), word
 
 
-def test_every_room_of_the_contributing_page_is_there() -> None:
-    for room, _ in table_under(CHECKOUT / "CONTRIBUTING.md", "room", "what it covers"):
+def test_every_path_of_the_contributing_page_exists() -> None:
+    for paths, _ in table_under(CHECKOUT / "CONTRIBUTING.md", "path", "what it covers"):
         base = CHECKOUT
-        for path in re.findall(r"`([^`]+)`", room):
-            # A list of folders is told from the first one's place.
+        for path in re.findall(r"`([^`]+)`", paths):
+            # The folders of a row are relative to the parent of the first one.
             found = base / path
             assert found.exists(), path
             base = found.parent
@@ -112,7 +112,7 @@ def test_every_room_of_the_contributing_page_is_there() -> None:
 
 @pytest.fixture(scope="module")
 def demo_aws() -> Iterator[str]:
-    """The URL of an embedded AWS with the demo's state. In its own process, as a page may start one here."""
+    """The URL of an embedded AWS with the demo's state, in its own process: a page may start one in this one."""
     process = subprocess.Popen(
         [sys.executable, "-m", "airflow_imgver.emulator", "--port", "0", "--state", str(STATE)],
         stdout=subprocess.PIPE,
