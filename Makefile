@@ -2,7 +2,7 @@
 #
 #   make demo PYTHON=/opt/python3.12/bin/python3     another Python than that on the PATH
 #   make test ARGS="tests/test_example_dags.py -x"   pytest's own arguments
-#   make test-matrix ONLY="3.1-py3.11 3.2-*" PYTHONS="/opt/python3.12/bin/python3"   some combinations, with Pythons that are not on the PATH
+#   make test-matrix ONLY="3.1-py3.11 3.2-*" PYTHONS="/opt/python3.12/bin/python3"   some of them
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-stack test-matrix lint bench constraints clean another-python

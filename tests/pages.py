@@ -34,7 +34,7 @@ def tokens_of(page: Path) -> list[Token]:
 
 
 def blocks(page: Path, *languages: str) -> list[str]:
-    """The code blocks in a language; "" stands for an indented block."""
+    """The code blocks in a language; "" means an indented block."""
     return [
         token.content
         for token in tokens_of(page)
@@ -63,7 +63,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 class NamedTable(NamedTuple):
-    """A table, and the dotted path that stands alone in the paragraph before it, if one does."""
+    """A table, and the dotted path that is the whole paragraph before it, if any."""
 
     path: str | None
     rows: list[list[str]]

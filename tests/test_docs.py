@@ -112,7 +112,7 @@ def test_every_path_of_the_contributing_page_exists() -> None:
 
 @pytest.fixture(scope="module")
 def demo_aws() -> Iterator[str]:
-    """The URL of an embedded AWS with the demo's state, in its own process: a page may start one in this one."""
+    """The URL of an embedded AWS with the demo's state, in another process: a page may start one in this."""
     process = subprocess.Popen(
         [sys.executable, "-m", "airflow_imgver.emulator", "--port", "0", "--state", str(STATE)],
         stdout=subprocess.PIPE,
