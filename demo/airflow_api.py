@@ -15,6 +15,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from demo.processes import StackError
 
 PAGE = 100
+API_SERVER = "api server"
 
 Query = str | list[str]
 
@@ -68,7 +69,7 @@ class AirflowApi:
         try:
             health = self._http.get("/api/v2/monitor/health").json()
         except (httpx.TransportError, ValueError):
-            return ["api server"]
+            return [API_SERVER]
         return [
             name.replace("_", " ")
             for name in ("metadatabase", "scheduler", "dag_processor", "triggerer")
