@@ -1,14 +1,13 @@
 """
-### Copy a HealthImaging image set, and use the copy once it is whole
+### Copy a HealthImaging image set, and use the copy when it is complete
 
-`CopyImageSet` answers at once and copies afterwards. Until it has finished, the destination's newest version
-is LOCKED; when it fails, the destination is ACTIVE again, with a version that says COPY_FAILED, so a look at
-the state alone takes a failure for success. The gate waits for exactly the version that this copy makes,
-stops with AWS's own message when the copy failed, and holds no worker while it waits.
+`CopyImageSet` returns at once, and AWS copies afterwards. Meanwhile the newest version of the destination is
+LOCKED. If the copy fails, the destination is ACTIVE again, with a version whose status is COPY_FAILED: the
+state does not show the failure. The gate is a sensor that waits for the version that this copy makes. It
+fails with AWS's message if the copy failed, and holds no worker while it waits.
 
-The ids are Dag params: start it with your own, or pass them in from the Dag that triggers this one. The two
-image sets of the defaults are of different series, which AWS copies by force only: start it with `force` off
-to see the gate stop.
+The ids are Dag params: set your own, or pass them from the Dag that triggers this one. The image sets of the
+defaults are of different series, which AWS copies only with force. Turn `force` off to see the gate fail.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ HEALTHIMAGING_ID = r"^[0-9a-z]{32}$"
         "datastore_id": Param("12345678901234567890123456789012", type="string", pattern=HEALTHIMAGING_ID),
         "source_id": Param("6f1d5f0c3a2b4e8d9c7a1b2c3d4e5f60", type="string", pattern=HEALTHIMAGING_ID),
         "destination_id": Param("ea92b0d8838c72a3f25d00d13616f87e", type="string", pattern=HEALTHIMAGING_ID),
-        "force": Param(True, type="boolean", description="copy though patient, study or series differ"),
+        "force": Param(True, type="boolean", description="copy even if patient, study or series differ"),
     },
 )
 def example_healthimaging_copy() -> None:
-    """Copy an image set into another, wait for the copy, and keep the history of the destination."""
+    """Copy an image set into another, wait for the copy, and list the versions of the destination."""
 
     @task
     def copy_image_set() -> str:
-        """Start the copy, from and to the newest versions there are; give the version that it makes."""
+        """Start the copy between the newest versions; return the number of the version that it makes."""
         params = get_current_context()["params"]
         hook = HealthImagingHook()
 
@@ -85,7 +84,7 @@ def example_healthimaging_copy() -> None:
 
     @task
     def versions_to_read(versions: Any) -> list[str]:
-        """Name the versions that an export may read, or a revert may go back to: those that did not fail."""
+        """Return the versions that did not fail: an export can read them, and a revert can restore them."""
         return [
             version["versionId"]
             for version in versions

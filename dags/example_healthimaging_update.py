@@ -1,12 +1,12 @@
 """
-### Update the metadata of a HealthImaging image set, and put it back when AWS could not
+### Update the metadata of a HealthImaging image set, and revert it if the update failed
 
-`UpdateImageSetMetadata` answers at once with the number of the version that it is going to make, and works
-afterwards. An update that failed leaves that version in place, as UPDATE_FAILED, and whatever comes next
-builds on it. So this gate opens when the version has settled, well or badly, and a branch decides: go on with
-a good version, or revert to the one before and wait for that.
+`UpdateImageSetMetadata` returns the number of the new version at once, and AWS updates afterwards. A failed
+update leaves this version with the status UPDATE_FAILED, and the next update starts from it. So this gate
+waits until AWS has finished, with success or without, and a branch decides: use the version, or revert to the
+one before and wait for that.
 
-A failed update ends the run as failed, with AWS's own message, after the image set has been put back.
+After a failed update, the run reverts the image set, and then fails with AWS's message.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ ATTRIBUTES = {"SchemaVersion": 1.1, "Study": {"DICOM": {"StudyDescription": "De-
         "datastore_id": Param("12345678901234567890123456789012", type="string", pattern=HEALTHIMAGING_ID),
         "image_set_id": Param("ea92b0d8838c72a3f25d00d13616f87e", type="string", pattern=HEALTHIMAGING_ID),
         "updatable_attributes": Param(
-            json.dumps(ATTRIBUTES), type="string", description="DICOM attributes, as the JSON that AWS takes"
+            json.dumps(ATTRIBUTES), type="string", description="DICOM attributes as JSON, in AWS's form"
         ),
     },
 )
 def example_healthimaging_update() -> None:
-    """Update an image set, wait for the update to settle, and go on or revert."""
+    """Update an image set, wait until AWS has finished, and continue or revert."""
 
     @task
     def update_metadata() -> dict[str, str]:
-        """Start the update of the newest version; give that version, and the one that the update makes."""
+        """Start the update of the newest version; return this version, and the one that the update makes."""
         params = get_current_context()["params"]
         hook = HealthImagingHook()
         newest = hook.get_image_set_version(params["datastore_id"], params["image_set_id"])
@@ -74,17 +74,17 @@ def example_healthimaging_update() -> None:
 
     @task.branch
     def good_or_bad(settled: Any) -> str:
-        """Name the task to go on with."""
+        """Return the id of the next task."""
         return "revert" if settled["ImageSetWorkflowStatus"] == "UPDATE_FAILED" else "use_update"
 
     @task
     def use_update(settled: Any) -> str:
-        """Stand for the work on the updated image set: give the version that an export may read."""
+        """Replace this with the work on the updated image set; it returns the version to read."""
         return str(settled["versionId"])
 
     @task
     def revert(version: str, before: str) -> str:
-        """Start the way back. HealthImaging reverts forward: give the version that this makes."""
+        """Start the revert. HealthImaging makes a new version of it; return its number."""
         params = get_current_context()["params"]
         started = HealthImagingHook().conn.update_image_set_metadata(
             datastoreId=params["datastore_id"],
@@ -108,7 +108,7 @@ def example_healthimaging_update() -> None:
 
     @task
     def report_failed_update(settled: Any, restored: Any) -> None:
-        """End the run as failed, so that somebody looks."""
+        """Fail the run with AWS's message."""
         raise RuntimeError(
             f"Version {settled['versionId']} of image set {settled['imageSetId']} could not be made: "
             f"{settled.get('message', 'AWS gave no reason')} "

@@ -1,9 +1,9 @@
 """
-### Build a SageMaker image version, and roll it out once it is there
+### Build a SageMaker image version, and roll it out when it is ready
 
-`CreateImageVersion` answers with an ARN and builds afterwards. That ARN is what the gate is given: "the
-latest version" would follow somebody else's build as soon as one starts. The gate stops with SageMaker's own
-reason when the build failed, and holds no worker while it waits.
+`CreateImageVersion` returns an ARN at once, and AWS builds afterwards. The gate is a sensor that waits for
+the version in this ARN: the latest version can be another build's. It fails with SageMaker's reason if the
+build failed, and holds no worker while it waits.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
         "base_image": Param(
             "123456789012.dkr.ecr.us-east-1.amazonaws.com/studio-imaging:2026.11",
             type="string",
-            description="the container image in Amazon ECR that the version is made from",
+            description="the container image in Amazon ECR from which AWS builds the version",
         ),
     },
 )
 def example_sagemaker_image() -> None:
-    """Create an image version, wait for it, and list what there is."""
+    """Create an image version, wait for it, and list all versions."""
 
     @task
     def create_image_version() -> str:
-        """Start the build; give the ARN of the version that it makes, which ends in the version's number."""
+        """Start the build; return the ARN of the version, which ends with its number."""
         params = get_current_context()["params"]
         started = SageMakerImageHook().conn.create_image_version(
             ImageName=params["image_name"], BaseImage=params["base_image"]
@@ -63,7 +63,7 @@ def example_sagemaker_image() -> None:
 
     @task
     def roll_out(versions: Any) -> str:
-        """Stand for the roll-out: give the newest version that was built, for a Studio domain to name."""
+        """Replace this with the roll-out to a Studio domain; it returns the newest version that is ready."""
         return str(
             next(
                 version["ImageVersionArn"]

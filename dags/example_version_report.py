@@ -1,14 +1,13 @@
 """
-### Every morning: what changed, what failed, what is stuck, which older versions are still held
+### A report each day: what changed, what failed, what is stuck, which older versions are still stored
 
-Two reports on the day that has ended, one on image sets of HealthImaging and one on images of SageMaker AI:
-a page to read, and the same rows for a spreadsheet and for a query. A branch then looks at the summaries that
-the reports leave in XCom, and somebody is told when a person is needed.
+Two reports on the last day, one on image sets of HealthImaging and one on images of SageMaker AI: a page, and
+the same rows as files for a spreadsheet and for queries. A branch reads the summaries of the reports in XCom,
+and chooses the task for a day that needs attention, or the other one.
 
-Each run reports on its own data interval and writes into a folder of that interval. So a day that was missed
-is made good by a backfill, or by `catchup=True`, and a run that is repeated replaces its own report and no
-other. The schedule is a `CronDataIntervalTimetable`, because a plain cron expression gives a run of Airflow 3
-an interval of no length.
+Each run reports on its own data interval, and writes to a folder for this interval. So a backfill or
+`catchup=True` reports on missed days, and a repeated run replaces only its own report. The schedule is a
+`CronDataIntervalTimetable`, because a cron expression gives a run of Airflow 3 an interval of no length.
 """
 
 from __future__ import annotations
@@ -40,14 +39,12 @@ DAY = {"updated_after": "{{ data_interval_start }}", "updated_before": "{{ data_
     tags=["example", "aws", "healthimaging", "sagemaker"],
     params={
         "datastore_id": Param("12345678901234567890123456789012", type="string", pattern=HEALTHIMAGING_ID),
-        "name_contains": Param(
-            "studio-", type="string", description="which images, by a part of their names"
-        ),
+        "name_contains": Param("studio-", type="string", description="a part of the names of the images"),
         "folder": Param(str(REPORTS), type="string", description="a folder, or s3://bucket/prefix"),
     },
 )
 def example_version_report() -> None:
-    """Report on a day, and tell somebody when a person is needed."""
+    """Report on a day, and choose the next task by what needs attention."""
     report_image_sets = HealthImagingVersionReportOperator(
         task_id="report_image_sets",
         datastore_id="{{ params.datastore_id }}",
@@ -65,7 +62,7 @@ def example_version_report() -> None:
 
     @task.branch
     def is_a_person_needed(image_sets: Any, images: Any) -> str:
-        """Name the task to go on with."""
+        """Return the id of the next task."""
         needed = any(
             report["attention"]["failed"] or report["attention"]["stuck"] or report["unreadable"]
             for report in (image_sets, images)
@@ -74,7 +71,7 @@ def example_version_report() -> None:
 
     @task
     def tell_somebody(image_sets: Any, images: Any) -> str:
-        """Stand for a notifier: give the message, and where to read on."""
+        """Replace this with a notifier; it returns the message, with the paths of the pages."""
         counted = [
             f"{report['attention']['failed']} failed, {report['attention']['stuck']} stuck, "
             f"{report['unreadable']} unreadable: {report['paths'][0]}"
@@ -84,7 +81,7 @@ def example_version_report() -> None:
 
     @task
     def all_is_well() -> None:
-        """Stand for what goes on when nobody has to look."""
+        """Replace this with the tasks of a day that needs no attention."""
 
     summaries = (report_image_sets.output, report_images.output)
     is_a_person_needed(*summaries) >> [tell_somebody(*summaries), all_is_well()]

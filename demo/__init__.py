@@ -1,1 +1,1 @@
-"""What `make demo` and `make up` run: a real Airflow and the embedded AWS, in a scratch folder."""
+"""The programs of `make demo` and `make up`: a real Airflow and the embedded AWS, in a scratch folder."""

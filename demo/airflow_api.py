@@ -1,4 +1,4 @@
-"""What the demo, and the tests of a whole stack, ask of Airflow, over Airflow's public REST API."""
+"""A client of Airflow's public REST API, for the demo and for the tests of a whole stack."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from demo.processes import StackError
 
 PAGE = 100
+API_SERVER = "api server"
 
 Query = str | list[str]
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of a task's log, with the error that it tells of, if any."""
+    """One line of a task's log, with the exception that it holds, if any."""
 
     at: str
     level: str
@@ -30,27 +31,27 @@ class LogLine:
     error: str | None
 
 
-class NotThereError(StackError):
-    """Airflow has no such thing, or not yet."""
+class NotFoundError(StackError):
+    """The resource does not exist, or not yet."""
 
 
-class ThereAlreadyError(StackError):
-    """Airflow has that already."""
+class AlreadyExistsError(StackError):
+    """The resource exists already."""
 
 
-class FailedError(StackError):
-    """Airflow's API server failed, or gave no answer."""
+class ServerFailedError(StackError):
+    """Airflow's API server failed, or did not answer."""
 
 
 REFUSALS: dict[int, type[StackError]] = {
-    httpx.codes.NOT_FOUND: NotThereError,
-    httpx.codes.CONFLICT: ThereAlreadyError,
+    httpx.codes.NOT_FOUND: NotFoundError,
+    httpx.codes.CONFLICT: AlreadyExistsError,
 }
 
 
 class AirflowApi:
     """
-    The API of one Airflow, which takes everybody for an admin.
+    The API of one Airflow, in which every user is an admin.
 
     :param url: where the API server listens.
     """
@@ -64,11 +65,11 @@ class AirflowApi:
         self._http.close()
 
     def unhealthy(self) -> list[str]:
-        """The components that are not there, or not yet."""
+        """The components that are not healthy, or not yet."""
         try:
             health = self._http.get("/api/v2/monitor/health").json()
         except (httpx.TransportError, ValueError):
-            return ["api server"]
+            return [API_SERVER]
         return [
             name.replace("_", " ")
             for name in ("metadatabase", "scheduler", "dag_processor", "triggerer")
@@ -76,11 +77,11 @@ class AirflowApi:
         ]
 
     def dag_ids(self) -> set[str]:
-        """The Dags that Airflow has read."""
+        """The ids of the Dags that Airflow has read."""
         return {dag["dag_id"] for dag in self._get("/api/v2/dags")["dags"]}
 
     def dag_files(self) -> set[str]:
-        """The names of the files that those Dags are in."""
+        """The names of the files that hold those Dags."""
         return {dag["fileloc"].rpartition("/")[2] for dag in self._get("/api/v2/dags")["dags"]}
 
     def import_errors(self) -> str:
@@ -89,8 +90,8 @@ class AirflowApi:
         return "\n".join(f"{error['filename']}: {error['stack_trace']}" for error in errors)
 
     def trigger(self, dag_id: str, params: dict[str, Any], since: datetime | None = None) -> str:
-        """Start a run of a Dag, its data interval from a moment up to now; give its id."""
-        # An id of our own, so that asking again starts no second run.
+        """Start a run of a Dag, with a data interval from ``since`` until now; return its id."""
+        # With an id of our own, a repeated request does not start a second run.
         run_id = f"manual__{uuid4()}"
         body: dict[str, Any] = {"dag_run_id": run_id, "logical_date": None, "conf": params}
         if since is not None:
@@ -100,7 +101,7 @@ class AirflowApi:
                 "data_interval_start": since.isoformat(),
                 "data_interval_end": now,
             }
-        with suppress(ThereAlreadyError):
+        with suppress(AlreadyExistsError):
             self._answer("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         return run_id
 
@@ -115,7 +116,7 @@ class AirflowApi:
         return {task["task_id"]: task["state"] for task in tasks}
 
     def task_instances(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
-        """All that Airflow tells of a task's instances: one, or one for each that it was mapped over."""
+        """The instances of a task: one, or one for each item that it is mapped over."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         return list(self._all(path, "task_instances", task_id=task_id, order_by="map_index"))
 
@@ -125,7 +126,7 @@ class AirflowApi:
         return int(self._get(path, task_id=task_id, state=list(states), limit="1")["total_entries"])
 
     def tasks(self, dag_id: str) -> list[dict[str, Any]]:
-        """What Airflow tells of a Dag's tasks."""
+        """The tasks of a Dag, as Airflow returns them."""
         return list(self._get(f"/api/v2/dags/{dag_id}/tasks")["tasks"])
 
     def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str | None]:
@@ -134,23 +135,23 @@ class AirflowApi:
         return dict(self._get(path, map_index=str(map_index))["extra_links"])
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Clear a task, as somebody does in the UI who wants it to run again."""
+        """Clear a task, so that it runs again."""
         body = {"dry_run": False, "only_failed": False, "dag_run_id": run_id, "task_ids": [task_id]}
         self._answer("POST", f"/api/v2/dags/{dag_id}/clearTaskInstances", body)
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Mark a task as a success or as failed, by hand."""
+        """Mark a task as success or as failed."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         self._answer("PATCH", path, {"new_state": state})
 
     def log(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, attempt: int = 1
     ) -> list[LogLine]:
-        """What a task has logged so far, on its worker and in its trigger; nothing before it first ran."""
+        """The log of a task so far, of its worker and of its trigger; empty before it first ran."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         try:
             lines = self._get(path, full_content="true", map_index=str(map_index))["content"]
-        except NotThereError:
+        except NotFoundError:
             return []
         return [
             LogLine(
@@ -164,13 +165,13 @@ class AirflowApi:
         ]
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
-        """What a task returned."""
+        """The value that a task returned."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         query = {"deserialize": "true", "stringify": "false", "map_index": str(map_index)}
         return self._get(path, **query)["value"]
 
     def _all(self, path: str, key: str, **query: Query) -> Iterator[Any]:
-        """Read a listing to its end."""
+        """Read all pages of a listing."""
         offset = 0
         while page := self._get(path, limit=str(PAGE), offset=str(offset), **query)[key]:
             yield from page
@@ -179,9 +180,9 @@ class AirflowApi:
     def _get(self, path: str, **query: Query) -> Any:
         return self._answer("GET", path, query=query)
 
-    # Again where the server failed: an SQLite may just be written to, a PostgreSQL be restarted.
+    # The server fails while SQLite is locked and while PostgreSQL restarts.
     @retry(
-        retry=retry_if_exception_type(FailedError),
+        retry=retry_if_exception_type(ServerFailedError),
         wait=wait_random_exponential(0.5, max=4),
         stop=stop_after_attempt(6),
         reraise=True,
@@ -199,16 +200,16 @@ class AirflowApi:
                 self._http.headers["Authorization"] = f"Bearer {token}"
             answer = self._http.request(method, path, json=body, params=query)
         except httpx.HTTPError as error:
-            raise FailedError(f"Airflow's API did not answer {method} {path}: {error}") from error
+            raise ServerFailedError(f"Airflow's API did not answer {method} {path}: {error}") from error
         if answer.is_error:
-            told = f"Airflow refused {method} {path}: {answer.status_code} {answer.text}"
+            message = f"Airflow refused {method} {path}: {answer.status_code} {answer.text}"
             if answer.is_server_error:
-                raise FailedError(told)
-            raise REFUSALS.get(answer.status_code, StackError)(told)
+                raise ServerFailedError(message)
+            raise REFUSALS.get(answer.status_code, StackError)(message)
         return answer.json()
 
 
 def _error(line: dict[str, Any]) -> str | None:
-    """Put the exception of a log line as Python does at the end of a traceback."""
+    """Format the exception of a log line as the last line of a traceback."""
     details = line.get("error_detail")
     return f"{details[0]['exc_type']}: {details[0]['exc_value']}" if details else None

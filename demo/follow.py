@@ -1,7 +1,8 @@
-"""Dag runs told while they happen: the states that Airflow gives the tasks, and what the gates log."""
+"""Follows Dag runs: prints the states of their tasks and the log lines of their gates as they come."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,26 +16,27 @@ from demo.stack import Stack
 from demo.tables import version_and_status
 
 RUN_LIMIT_SECONDS = 300
-LOOK_SECONDS = 0.3
-REMIND_SECONDS = 5
+POLL_SECONDS = 0.3
+REPEAT_SECONDS = 5
 
 ENDED = ("success", "failed")
+STATUS = re.compile(r"\b[A-Z]{6,}(_[A-Z]+)*\b")
 
 
 @dataclass
 class FollowedTask:
-    """How much of a task was told already."""
+    """What has been printed of a task."""
 
     state: str | None = None
     log_lines: int = 0
     last_seen: str = "nothing"
     deferred_at: float | None = None
-    told_at: float = 0.0
+    printed_at: float = 0.0
 
 
 @dataclass
 class FollowedRun:
-    """A Dag run, and how much of it was told already."""
+    """A Dag run, and what has been printed of it."""
 
     dag_id: str
     run_id: str
@@ -44,10 +46,10 @@ class FollowedRun:
 
 class Follower:
     """
-    Tells of Dag runs.
+    Prints what happens in Dag runs.
 
     :param stack: the stack they run in.
-    :param console: where to tell it.
+    :param console: where to print.
     """
 
     def __init__(self, stack: Stack, console: Console) -> None:
@@ -57,13 +59,13 @@ class Follower:
         self._started = time.monotonic()
 
     def start(self, dag_id: str, params: dict[str, Any], since: datetime | None = None) -> FollowedRun:
-        """Start a run, its data interval from a moment up to now."""
+        """Start a run, with a data interval from ``since`` until now."""
         run = FollowedRun(dag_id, self._api.trigger(dag_id, params, since))
-        self._tell(run, "", "started")
+        self._print(run, "", "started")
         return run
 
     def follow(self, runs: list[FollowedRun]) -> None:
-        """Tell of the runs until all have ended."""
+        """Print what happens until all runs have ended."""
         deadline = time.monotonic() + RUN_LIMIT_SECONDS
         while any(run.state not in ENDED for run in runs):
             self._stack.check()
@@ -71,59 +73,59 @@ class Follower:
                 raise StackError(f"The Dags did not end within {RUN_LIMIT_SECONDS} s.")
             for run in runs:
                 if run.state not in ENDED:
-                    self._look(run)
-            time.sleep(LOOK_SECONDS)
+                    self._poll(run)
+            time.sleep(POLL_SECONDS)
 
     def explain(self, run: FollowedRun) -> None:
-        """Tell why a run failed: the last error that each failed task logged."""
+        """Print why a run failed: the last error that each failed task logged."""
         for task_id, task in run.tasks.items():
             if task.state == "failed":
                 log = self._api.log(run.dag_id, run.run_id, task_id)
                 for line in [line for line in log if line.level == "error"][-1:]:
-                    self._tell(run, task_id, line.error or line.text, style="red")
+                    self._print(run, task_id, line.error or line.text, style="red")
 
-    def _look(self, run: FollowedRun) -> None:
-        # Asked for first, so that the last states of the tasks are told before the run's end.
+    def _poll(self, run: FollowedRun) -> None:
+        # Requested first, so that the last states of the tasks are printed before the end of the run.
         state = self._api.run_state(run.dag_id, run.run_id)
         for task_id, task_state in self._api.task_states(run.dag_id, run.run_id).items():
             task = run.tasks[task_id]
             if task_id.startswith("wait_for_"):
-                self._tell_gate_log(run, task_id, task)
+                self._print_gate_log(run, task_id, task)
             if task_state != task.state:
                 task.state = task_state
-                self._tell_state(run, task_id, task)
-            elif task_state == "deferred" and time.monotonic() - task.told_at >= REMIND_SECONDS:
+                self._print_state(run, task_id, task)
+            elif task_state == "deferred" and time.monotonic() - task.printed_at >= REPEAT_SECONDS:
                 waited = _since(task.deferred_at)
-                self._tell(run, task_id, f"deferred for {waited}; last seen: {task.last_seen}")
+                self._print(run, task_id, f"deferred for {waited}; last seen: {task.last_seen}")
         run.state = state
         if state in ENDED:
-            self._tell(run, "", state, style="green" if state == "success" else "red")
+            self._print(run, "", state, style="green" if state == "success" else "red")
 
-    def _tell_gate_log(self, run: FollowedRun, task_id: str, task: FollowedTask) -> None:
+    def _print_gate_log(self, run: FollowedRun, task_id: str, task: FollowedTask) -> None:
         log = self._api.log(run.dag_id, run.run_id, task_id)
         lines = [line for line in log if "airflow_imgver" in line.logger]
         for line in lines[task.log_lines :]:
-            self._tell(run, task_id, line.text, style="cyan")
-            task.last_seen = line.text.rpartition(": ")[2]
+            self._print(run, task_id, line.text, style="cyan")
+            task.last_seen = _seen(line.text)
         task.log_lines = len(lines)
 
-    def _tell_state(self, run: FollowedRun, task_id: str, task: FollowedTask) -> None:
+    def _print_state(self, run: FollowedRun, task_id: str, task: FollowedTask) -> None:
         match task.state:
             case "deferred":
                 task.deferred_at = task.deferred_at or time.monotonic()
-                self._tell(run, task_id, "deferred: it waits in the triggerer and holds no worker")
+                self._print(run, task_id, "deferred: it waits in the triggerer and holds no worker")
             case "success" if task.deferred_at:
                 entry = self._api.xcom(run.dag_id, run.run_id, task_id)
                 opened = f"{version_and_status(entry)}, {_since(task.deferred_at)} after it deferred"
-                self._tell(run, task_id, f"success: {opened}", style="green")
+                self._print(run, task_id, f"success: {opened}", style="green")
             case "running" | "success" | "skipped" | "up_for_retry":
-                self._tell(run, task_id, task.state)
+                self._print(run, task_id, task.state)
             case "failed" | "upstream_failed":
-                self._tell(run, task_id, task.state, style="red")
+                self._print(run, task_id, task.state, style="red")
 
-    def _tell(self, run: FollowedRun, task_id: str, text: str, *, style: str | None = None) -> None:
+    def _print(self, run: FollowedRun, task_id: str, text: str, *, style: str | None = None) -> None:
         if task_id:
-            run.tasks[task_id].told_at = time.monotonic()
+            run.tasks[task_id].printed_at = time.monotonic()
         elapsed = time.monotonic() - self._started
         name = run.dag_id.removeprefix("example_") + (f".{task_id}" if task_id else "")
         self._console.print(
@@ -135,5 +137,11 @@ class Follower:
         )
 
 
-def _since(moment: float | None) -> str:
-    return f"{time.monotonic() - (moment or time.monotonic()):.0f} s"
+def _seen(text: str) -> str:
+    """Return the part of a gate's log line that has AWS's status, without the ids."""
+    parts = [part for part in text.split(": ") if STATUS.search(part)]
+    return parts[0] if parts else text
+
+
+def _since(started: float | None) -> str:
+    return f"{time.monotonic() - (started or time.monotonic()):.0f} s"

@@ -1,4 +1,4 @@
-"""Child processes with a log file each, and their certain end."""
+"""Child processes with a log file each, which are ended with everything that they started."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ import psutil  # type: ignore[import-untyped]  # Airflow brings it, without type
 
 
 class StackError(RuntimeError):
-    """Something under the demo did not start or did not stay up; the message says where to look."""
+    """A part of the stack did not start, or ended by itself; the message names its log."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """One process, which leads a session of its own, and the file that it writes to."""
+    """One process, which leads a session of its own, and its log file."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def members(self) -> list[psutil.Process]:
-        """The process, and whatever it has started."""
+        """The process and all that it started."""
         return [process for process in psutil.process_iter() if _session(process.pid) == self.process.pid]
 
     def died(self) -> StackError:
-        """Say that the process is gone, with the end of what it wrote."""
+        """Return the error for a process that ended by itself, with the last lines of its log."""
         last = "\n".join(f"    {line}" for line in self.log.read_text(errors="replace").splitlines()[-15:])
         return StackError(
-            f"{self.name} ended with status {self.process.returncode}. Its log is {self.log}\n{last}"
+            f"{self.name} ended with status {self.process.returncode}. Its log is {self.log}:\n{last}"
         )
 
 
@@ -45,8 +45,8 @@ class Processes:
     """
     The children of one stack.
 
-    Airflow's components start processes of their own, in process groups of their own but in the session that
-    they were started in, so a session each is what can be ended as a whole.
+    Airflow's components start processes in new process groups, but in their own session. So each child gets a
+    session, which can be ended as a whole.
     """
 
     def __init__(self, logs: Path, environment: Mapping[str, str], folder: Path) -> None:
@@ -56,11 +56,11 @@ class Processes:
         self._children: list[Child] = []
 
     def start(self, name: str, *arguments: str, **environment: str) -> Child:
-        """Start `python -m` with these arguments, and these variables beside the others."""
+        """Start `python -m` with these arguments and these additional environment variables."""
         return self.start_program(name, sys.executable, "-m", *arguments, **environment)
 
     def start_program(self, name: str, *command: str, user: str | None = None, **environment: str) -> Child:
-        """Start a program; one that was started under the same name before goes on in its log."""
+        """Start a program; it appends to the log of an earlier one of the same name."""
         log = self._logs / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -78,7 +78,7 @@ class Processes:
         return child
 
     def run(self, name: str, *arguments: str) -> None:
-        """Run `python -m` with these arguments to its end, which has to be a good one."""
+        """Run `python -m` with these arguments to its end; raise where it fails."""
         child = self.start(name, *arguments)
         child.process.wait()
         self._children.remove(child)
@@ -86,13 +86,13 @@ class Processes:
             raise child.died()
 
     def check(self) -> None:
-        """Raise where a child is gone that should be running."""
+        """Raise where a child has ended that should be running."""
         for child in self._children:
             if child.process.poll() is not None:
                 raise child.died()
 
     def end(self, child: Child, number: int = signal.SIGTERM, patience: float = 30) -> None:
-        """End one child: asked by a signal first, made to after `patience` seconds."""
+        """End one child by a signal, and kill it where it still runs after `patience` seconds."""
         self._children.remove(child)
         members = child.members()
         if child.process.poll() is None:
@@ -105,13 +105,13 @@ class Processes:
         child.process.wait()
 
     def kill(self, child: Child) -> None:
-        """End one child and whatever it has started as the loss of its machine would, without a word."""
+        """Kill one child and all that it started, as the loss of its machine would."""
         self._children.remove(child)
         _kill(child.members())
         child.process.wait()
 
     def gone(self) -> list[Child]:
-        """Forget the children that ended by themselves, and give them."""
+        """Remove and return the children that ended by themselves."""
         gone = [child for child in self._children if child.process.poll() is not None]
         for child in gone:
             self._children.remove(child)
@@ -119,7 +119,7 @@ class Processes:
         return gone
 
     def stop(self, patience: float = 10) -> None:
-        """End every child, and whatever these have started: asked first, made to after `patience` seconds."""
+        """End every child and all that they started; kill those that run after `patience` seconds."""
         with _uninterrupted():
             self._stop(patience)
 
@@ -158,7 +158,7 @@ def _session(pid: int) -> int | None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let no second Ctrl-C, of an impatient user, leave something running."""
+    """Ignore a second Ctrl-C, which would leave processes running."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
     try:
@@ -169,7 +169,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def interrupt_on_termination() -> None:
-    """Let SIGTERM and a closed terminal end this process the way Ctrl-C does: with everything stopped."""
+    """Let SIGTERM and a closed terminal end this process as Ctrl-C does: with everything stopped."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt

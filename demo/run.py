@@ -1,4 +1,4 @@
-"""`make demo`: a real Airflow runs example Dags on the embedded AWS: gates that wait, and reports on it."""
+"""`make demo`: a real Airflow runs example Dags on the embedded AWS: gates that wait, then reports."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from demo.tables import image_set_versions, image_versions
 
 SCRATCH = CHECKOUT / ".demo"
 
-# Longer than Airflow takes to come from one task to the next, so that the gates have something to wait for.
+# Longer than Airflow takes from one task to the next, so that the gates have to wait.
 TRANSITION_SECONDS = 15
 
 COPY = "example_healthimaging_copy"
 BUILD = "example_sagemaker_image"
 REPORT = "example_version_report"
 REPORTS = "reports"
-# The two image sets of the example are of different series, which AWS copies by force only.
+# The two image sets of the example are of different series, which AWS copies only with force.
 FAILING_COPY = {"force": False}
 
 
 class RunFailedError(RuntimeError):
-    """A run did not end well, and that was already told."""
+    """A run failed, and the reason is printed already."""
 
 
 def show_results(stack: Stack, copy: FollowedRun, build: FollowedRun, console: Console) -> None:
-    """Print what went to XCom."""
+    """Print the lists of versions in XCom."""
     console.print()
     console.print(image_set_versions(stack.api.xcom(copy.dag_id, copy.run_id, "list_versions")))
     readable = stack.api.xcom(copy.dag_id, copy.run_id, "versions_to_read")
@@ -45,7 +45,7 @@ def show_results(stack: Stack, copy: FollowedRun, build: FollowedRun, console: C
 
 
 def show_reports(stack: Stack, report: FollowedRun, console: Console) -> list[str]:
-    """Print what the reports count; give where their pages are."""
+    """Print the counts of the reports; return the paths of their pages."""
     pages = []
     console.print()
     for task_id in ("report_image_sets", "report_images"):
@@ -57,8 +57,8 @@ def show_reports(stack: Stack, report: FollowedRun, console: Console) -> list[st
     return pages
 
 
-def end_well(follower: Follower, *runs: FollowedRun) -> None:
-    """Raise where a run failed, after telling why."""
+def raise_where_failed(follower: Follower, *runs: FollowedRun) -> None:
+    """Raise where a run failed, after printing why."""
     failed = [run for run in runs if run.state != "success"]
     for run in failed:
         follower.explain(run)
@@ -78,25 +78,25 @@ def demonstrate(console: Console, *, failing_copy: bool, transition_seconds: flo
         copy = follower.start(COPY, FAILING_COPY if failing_copy else {})
         build = follower.start(BUILD, {})
         follower.follow([copy, build])
-        end_well(follower, copy, build)
+        raise_where_failed(follower, copy, build)
         show_results(stack, copy, build, console)
         report = follower.start(REPORT, {"folder": str(SCRATCH / REPORTS)}, since=began)
         follower.follow([report])
-        end_well(follower, report)
+        raise_where_failed(follower, report)
         pages = show_reports(stack, report, console)
         console.print("Stopping everything.")
-    console.print("The reports on all this, to open in a browser; they stay until the next `make demo`:")
+    console.print("The reports, to open in a browser; they stay until the next `make demo`:")
     for page in pages:
         console.print(page, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> int:
-    """Give the exit status: 0 when every task ended well, 1 otherwise, 130 when interrupted."""
+    """Return the exit status: 0 when every task succeeded, 1 otherwise, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m demo.run", description=__doc__)
     parser.add_argument(
         "--failing-copy",
         action="store_true",
-        help="copy what AWS cannot copy, to see a gate stop",
+        help="start a copy that AWS cannot make, to see a gate fail",
     )
     parser.add_argument(
         "--transition-seconds",
@@ -105,7 +105,7 @@ def main() -> int:
         help="how long a copy or a build takes",
     )
     arguments = parser.parse_args()
-    # Lines that a file or a pipe receives are not folded at the 80 columns of a terminal that is not there.
+    # A file or a pipe has no width, for which rich takes 80 columns and folds the lines.
     console = Console(width=None if sys.stdout.isatty() else 140)
     interrupt_on_termination()
     try:
@@ -116,17 +116,17 @@ def main() -> int:
         console.print("\nInterrupted. Everything it had started is stopped.")
         return 130
     except RunFailedError as error:
-        console.print(f"\n{error} failed; the reason stands above.", style="red", highlight=False)
-        _say_where_to_look(console)
+        console.print(f"\n{error} failed; the reason is above.", style="red", highlight=False)
+        _print_logs(console)
         return 1
     except StackError as error:
         console.print(f"\n{error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        _say_where_to_look(console)
+        _print_logs(console)
         return 1
     return 0
 
 
-def _say_where_to_look(console: Console) -> None:
+def _print_logs(console: Console) -> None:
     console.print(
         f"The tasks' logs are in {SCRATCH / 'airflow' / 'logs'}\n"
         f"The logs of Airflow's components and of the embedded AWS are in {SCRATCH / 'logs'}\n"

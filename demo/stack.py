@@ -1,4 +1,4 @@
-"""The stack: the embedded AWS, and a whole Airflow that reaches nothing else, in one scratch folder."""
+"""The stack: the embedded AWS, and a whole Airflow that connects to nothing else, in one scratch folder."""
 
 from __future__ import annotations
 
@@ -8,54 +8,72 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from demo.airflow_api import AirflowApi
+from demo.airflow_api import API_SERVER, AirflowApi
 from demo.processes import Child, Processes, StackError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DAGS = CHECKOUT / "dags"
 STATE = CHECKOUT / "demo" / "state.json"
 
-COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+COMPONENTS = ("api-server", "dag-processor", "triggerer")
 START_LIMIT_SECONDS = 180
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that runs."""
+    """
+    A running stack.
+
+    :param environment: the environment variables of Airflow's processes.
+    """
 
     api: AirflowApi
     aws_url: str
     folder: Path
+    environment: Mapping[str, str]
     processes: tuple[Processes, ...]
 
     def check(self) -> None:
-        """Raise where something is gone that should be running."""
+        """Raise where a process has ended that should be running."""
         for processes in self.processes:
             processes.check()
 
 
 @contextmanager
 def running_stack(
-    folder: Path, *, transition_seconds: float, port: int | None = None, keep: str | None = None
+    folder: Path,
+    *,
+    transition_seconds: float,
+    port: int | None = None,
+    keep: str | None = None,
+    state: Mapping[str, Any] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """
-    Start everything, wait until it is ready, and stop everything on leaving, however that comes about.
+    Start everything, wait until it is ready, and stop everything on exit, also after an error.
 
-    :param folder: the scratch folder, made anew; after an error it stays, for one to look for the reason.
+    :param folder: the scratch folder, which is emptied first; after an error it stays, with the logs.
     :param transition_seconds: how long a copy or a build takes in the embedded AWS.
     :param port: where Airflow's API and UI listen; a free port by default.
-    :param keep: what of the folder is there to be looked at afterwards, until the next stack.
+    :param keep: the entry of the folder that stays afterwards, until the next stack.
+    :param state: the image sets and images of the embedded AWS; those of ``demo/state.json`` by default.
+    :param settings: further environment variables of Airflow's processes.
     """
+    if state is None:
+        state = json.loads(STATE.read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder):
         empty(folder)
         try:
-            with _started(folder, transition_seconds, port or free_port()) as stack:
+            (folder / "state.json").write_text(json.dumps(state, indent=2), encoding="utf-8")
+            environment = airflow_environment(folder, port or free_port()) | dict(settings or {})
+            with _started(folder, transition_seconds, environment) as stack:
                 yield stack
         except KeyboardInterrupt:
             shutil.rmtree(folder)
@@ -67,16 +85,15 @@ def running_stack(
 
 
 @contextmanager
-def _started(folder: Path, transition_seconds: float, port: int) -> Iterator[Stack]:
+def _started(folder: Path, transition_seconds: float, environment: dict[str, str]) -> Iterator[Stack]:
     logs = folder / "logs"
     logs.mkdir()
-    environment = airflow_environment(folder, port)
     aws = Processes(logs, environment, CHECKOUT)
     airflow = Processes(logs, environment, CHECKOUT)
     try:
         emulator = aws.start(
             "embedded-aws",
-            *("airflow_imgver.emulator", "--port", "0", "--state", str(STATE)),
+            *("airflow_imgver.emulator", "--port", "0", "--state", str(folder / "state.json")),
             *("--transition-seconds", str(transition_seconds)),
         )
         airflow.run("migrate", "airflow", "db", "migrate")
@@ -84,11 +101,16 @@ def _started(folder: Path, transition_seconds: float, port: int) -> Iterator[Sta
         airflow.environment["AIRFLOW_CONN_AWS_DEFAULT"] = aws_connection(aws_url)
         for component in COMPONENTS:
             airflow.start(component, "airflow", component)
-        stack = Stack(AirflowApi(f"http://127.0.0.1:{port}"), aws_url, folder, (airflow, aws))
+        api = AirflowApi(environment["AIRFLOW__API__BASE_URL"])
+        stack = Stack(api, aws_url, folder, airflow.environment, (airflow, aws))
+        # The scheduler runs a scheduled Dag at once, and a task fails whose API server does not answer yet.
+        if not _within_limit(stack, lambda: API_SERVER not in api.unhealthy()):
+            raise StackError(f"Airflow's {API_SERVER} did not start within {START_LIMIT_SECONDS} s.")
+        airflow.start("scheduler", "airflow", "scheduler")
         _wait_until_ready(stack)
         yield stack
     finally:
-        # Airflow first, whose tasks may be asking the embedded AWS.
+        # Airflow first, because its tasks may be calling the embedded AWS.
         try:
             airflow.stop()
         finally:
@@ -96,7 +118,7 @@ def _started(folder: Path, transition_seconds: float, port: int) -> Iterator[Sta
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -109,12 +131,14 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StackError(f"Another one runs in {folder} already. Wait for its end, or stop it.") from None
+            raise StackError(
+                f"Another stack runs in {folder}. Stop it, or wait until it has ended."
+            ) from None
         yield
 
 
 def empty(folder: Path, keep: str | None = None) -> None:
-    """Take away what an earlier stack left."""
+    """Delete the files of an earlier stack."""
     for entry in folder.iterdir():
         if entry.name in ("lock", keep):
             continue
@@ -126,9 +150,9 @@ def empty(folder: Path, keep: str | None = None) -> None:
 
 def airflow_environment(folder: Path, port: int) -> dict[str, str]:
     """
-    What the children see: no settings but these, and nothing of the user's AWS.
+    The environment of the child processes: no Airflow settings but these, and nothing of the user's AWS.
 
-    Proxies go too: all there is to reach is on this machine, and the tasks would ask a proxy for it.
+    Proxies are left out, because everything runs on this machine and a proxy would be asked for it.
     """
     foreign = ("AIRFLOW_", "AIRFLOW__", "AWS_")
     environment = {
@@ -151,7 +175,7 @@ def airflow_environment(folder: Path, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
-        # Nobody else's business: it listens on the loopback address, and holds nothing but the examples.
+        # Safe here: it listens on the loopback address, and has nothing but the examples.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
@@ -163,7 +187,7 @@ def airflow_environment(folder: Path, port: int) -> dict[str, str]:
 
 
 def aws_connection(aws_url: str) -> str:
-    """The connection `aws_default`, as Airflow reads it from a variable."""
+    """The connection `aws_default`, as Airflow reads it from an environment variable."""
     return json.dumps(
         {
             "conn_type": "aws",
@@ -175,7 +199,7 @@ def aws_connection(aws_url: str) -> str:
 
 
 def address_of(emulator: Child) -> str:
-    """The URL in the one line that the embedded AWS prints when it is ready."""
+    """The URL in the line that the embedded AWS prints when it is ready."""
     deadline = time.monotonic() + START_LIMIT_SECONDS
     while time.monotonic() < deadline:
         for word in emulator.log.read_text().split():
@@ -191,15 +215,20 @@ def address_of(emulator: Child) -> str:
 
 def _wait_until_ready(stack: Stack) -> None:
     api = stack.api
-    deadline = time.monotonic() + START_LIMIT_SECONDS
     dags = {file.stem for file in DAGS.glob("example_*.py")}
-    while time.monotonic() < deadline:
-        stack.check()
-        if not api.unhealthy() and dags <= api.dag_ids():
-            return
-        time.sleep(0.2)
+    if _within_limit(stack, lambda: not api.unhealthy() and dags <= api.dag_ids()):
+        return
     if waiting := api.unhealthy():
         raise StackError(f"Airflow's {', '.join(waiting)} did not start within {START_LIMIT_SECONDS} s.")
-    raise StackError(
-        f"Airflow did not find the Dags in {DAGS}: {api.import_errors() or 'it named no reason'}"
-    )
+    raise StackError(f"Airflow did not find the Dags in {DAGS}: {api.import_errors() or 'it gave no reason'}")
+
+
+def _within_limit(stack: Stack, condition: Callable[[], bool]) -> bool:
+    """Wait until something holds, while all processes run; False when it takes too long."""
+    deadline = time.monotonic() + START_LIMIT_SECONDS
+    while time.monotonic() < deadline:
+        stack.check()
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False

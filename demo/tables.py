@@ -1,4 +1,4 @@
-"""The version lists of XCom as tables."""
+"""The lists of versions in XCom, as tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def image_versions(entries: Entries) -> Table:
 
 
 def version_and_status(entry: dict[str, Any]) -> str:
-    """What an entry of either service says of itself."""
+    """The version and the status of an entry of either service."""
     if "versionId" in entry:
         return f"version {entry['versionId']} is {entry['ImageSetWorkflowStatus']} ({entry['imageSetState']})"
     return f"version {entry['Version']} is {entry['ImageVersionStatus']}"
@@ -46,7 +46,7 @@ def _table(title: str, columns: list[str], entries: Entries) -> Table:
 
 
 def _cell(column: str, value: Any) -> str:
-    # Seconds are enough to read; XCom has the whole time, in UTC.
+    # Without fractions of seconds, which XCom has.
     if value and column.endswith(("At", "Time")):
         return datetime.fromisoformat(value).strftime("%Y-%m-%d %H:%M:%S")
     return str(value)

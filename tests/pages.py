@@ -20,6 +20,8 @@ PAGES = sorted(
 REFERENCE = CHECKOUT / "docs" / "reference.md"
 GATES = CHECKOUT / "docs" / "gates.md"
 REPORTING = CHECKOUT / "docs" / "reporting.md"
+TROUBLESHOOTING = CHECKOUT / "docs" / "troubleshooting.md"
+RECIPES = CHECKOUT / "docs" / "recipes.md"
 LISTING = CHECKOUT / "docs" / "listing.md"
 
 
@@ -32,7 +34,7 @@ def tokens_of(page: Path) -> list[Token]:
 
 
 def blocks(page: Path, *languages: str) -> list[str]:
-    """The code blocks in a language; "" is an indented block."""
+    """The code blocks in a language; "" means an indented block."""
     return [
         token.content
         for token in tokens_of(page)
@@ -61,7 +63,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 class NamedTable(NamedTuple):
-    """A table, and the dotted path that is the whole paragraph before it, if there is one."""
+    """A table, and the dotted path that is the whole paragraph before it, if any."""
 
     path: str | None
     rows: list[list[str]]
@@ -109,3 +111,9 @@ def xcom_samples() -> dict[str, dict[str, Any]]:
         for key in entry
         if key.startswith(("V", "v"))
     }
+
+
+def dag_bundle(folder: Path) -> str:
+    """Airflow's setting of the folder of Dags: `dag.test()` runs only Dags that it finds there."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    return json.dumps([{"name": folder.name, "classpath": local, "kwargs": {"path": str(folder)}}])

@@ -19,6 +19,7 @@ from pages import (
     PAGES,
     REPORTING,
     blocks,
+    dag_bundle,
     headings,
     links,
     name_of,
@@ -32,8 +33,8 @@ from airflow_imgver.operators.base import ListVersionsOperator
 
 STATE = CHECKOUT / "demo" / "state.json"
 
-# Commands of others' that a page may name; of our own and of make's, the targets and options are checked.
-COMMANDS = {"airflow", "aws", "curl", "export", "make", "pip", "python"}
+# The commands that a page may name; for make and for this package, tests check the targets and options.
+COMMANDS = {"airflow", "aws", "curl", "export", "grep", "make", "pip", "python"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -82,8 +83,8 @@ def test_every_command_is_one_that_exists(page: Path) -> None:
 
 def test_every_option_of_the_embedded_aws_is_one_that_it_has() -> None:
     start = ["python", "-m", "airflow_imgver.emulator"]
-    arguments = [words[3:] for page in PAGES for words in commands(page) if words[:3] == start]
-    assert arguments
+    options = [words[3:] for page in PAGES for words in commands(page) if words[:3] == start]
+    assert options
     help_text = subprocess.run(
         [sys.executable, "-m", "airflow_imgver.emulator", "--help"],
         capture_output=True,
@@ -91,16 +92,16 @@ def test_every_option_of_the_embedded_aws_is_one_that_it_has() -> None:
         check=True,
         timeout=60,
     ).stdout
-    for word in chain.from_iterable(arguments):
+    for word in chain.from_iterable(options):
         if word.startswith("-"):
             assert re.search(rf"(?<![\w-]){word}(?![\w-])", help_text), word
 
 
-def test_every_folder_of_the_contributing_page_exists() -> None:
-    for cell, _ in table_under(CHECKOUT / "CONTRIBUTING.md", "room", "what it covers"):
+def test_every_path_of_the_contributing_page_exists() -> None:
+    for paths, _ in table_under(CHECKOUT / "CONTRIBUTING.md", "path", "what it covers"):
         base = CHECKOUT
-        for path in re.findall(r"`([^`]+)`", cell):
-            # A list of folders is relative to the parent of the first.
+        for path in re.findall(r"`([^`]+)`", paths):
+            # The folders of a row are relative to the parent of the first one.
             found = base / path
             assert found.exists(), path
             base = found.parent
@@ -111,7 +112,7 @@ def test_every_folder_of_the_contributing_page_exists() -> None:
 
 @pytest.fixture(scope="module")
 def demo_aws() -> Iterator[str]:
-    """The URL of an embedded AWS with the demo's state. In its own process, as a page may start one here."""
+    """The URL of an embedded AWS with the demo's state, in another process: a page may start one in this."""
     process = subprocess.Popen(
         [sys.executable, "-m", "airflow_imgver.emulator", "--port", "0", "--state", str(STATE)],
         stdout=subprocess.PIPE,
@@ -140,12 +141,6 @@ def connection(demo_aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("connection")
 def test_the_python_of_a_page_runs(page: Path) -> None:
     run_page(page)
-
-
-def dag_bundle(folder: Path) -> str:
-    """Airflow's setting of where Dags are: `dag.test()` runs none that it does not find there."""
-    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
-    return json.dumps([{"name": folder.name, "classpath": local, "kwargs": {"path": str(folder)}}])
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/quick-start.md"])

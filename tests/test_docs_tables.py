@@ -32,12 +32,12 @@ def signature(path: str) -> dict[str, str]:
     """The arguments of a class or a method, with their defaults as the reference writes them."""
     found = public_object(path)
     if path.endswith("ImageVersionHook"):
-        found = AwsGenericHook  # whose arguments the hooks pass on, but for the service itself
+        found = AwsGenericHook  # the hooks pass its arguments on, and set the service
     called = found.__init__ if isinstance(found, type) else found
     arguments = {}
     for name, parameter in inspect.signature(called).parameters.items():
         passed_on = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        # What a user does not give: the object itself, boto3's kind of client, a name that has been replaced.
+        # Not a user's arguments: the object, boto3's kind of client, and a deprecated name.
         if passed_on or name in {"self", "hook", "client_type", "resource_type", "region"}:
             continue
         required = parameter.default is parameter.empty
@@ -62,14 +62,13 @@ def test_an_argument_table_of_the_reference_is_the_signature(path: str) -> None:
 
 def test_the_reference_has_every_public_class() -> None:
     text = REFERENCE.read_text()
-    for subpackage in ("hooks", "operators", "sensors", "triggers", "links"):
+    for package in ("hooks", "operators", "sensors", "triggers", "links"):
         for service in ("healthimaging", "sagemaker_image"):
-            module = importlib.import_module(f"airflow_imgver.{subpackage}.{service}")
+            module = importlib.import_module(f"airflow_imgver.{package}.{service}")
             for name, found in vars(module).items():
                 if isinstance(found, type) and found.__module__ == module.__name__:
-                    documented = f"airflow_imgver.{subpackage}.{service}.{name}"
-                    place = text if subpackage in ("hooks", "links") else ARGUMENT_TABLES
-                    assert documented in place, documented
+                    path = f"airflow_imgver.{package}.{service}.{name}"
+                    assert path in text if package in ("hooks", "links") else path in ARGUMENT_TABLES, path
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,7 @@ def test_a_list_method_has_the_arguments_of_its_stream(listing: str, stream: str
     assert f"`{path.replace(stream, listing)}` has the same arguments" in REFERENCE.read_text()
 
 
-def test_the_reference_has_every_error_and_what_it_is() -> None:
+def test_the_reference_has_every_error_with_its_base_class() -> None:
     documented = {
         name.strip("`"): base.strip("`") for name, base, _ in table_under(REFERENCE, "error", "is a", "when")
     }
@@ -97,14 +96,14 @@ def test_the_reference_has_every_error_and_what_it_is() -> None:
     assert documented == defined
 
 
-def test_the_embedded_aws_has_the_names_that_the_reference_lists() -> None:
+def test_the_embedded_aws_has_the_names_of_the_reference() -> None:
     (paragraph,) = re.findall(
         r"## The embedded AWS\n\n(.+?) in `airflow_imgver.emulator`", REFERENCE.read_text(), re.DOTALL
     )
     assert set(re.findall(r"`(\w+)`", paragraph)) == set(emulator.__all__)
 
 
-def test_a_gate_takes_the_events_of_the_reference_for_what_they_say() -> None:
+def test_a_gate_handles_the_events_of_the_reference() -> None:
     gate = HealthImagingImageSetVersionSensor(task_id="gate", datastore_id="", image_set_id="")
     opened, failed, timed_out = [
         event for block in blocks(REFERENCE, "json") if "status" in (event := json.loads(block))
@@ -129,8 +128,7 @@ IMAGE_SET_ROWS = {
 
 def test_the_table_of_the_gates_page_is_the_rule() -> None:
     rows = table_under(GATES, "what AWS lists", "`ready` (the default)", "`settled`", "`deleted`")
-    # The last row, of what does not exist, belongs to the gate and not to the rule.
-    for what, *documented in rows[:-1]:
+    for what, *cells in rows[:-1]:  # the last row is a gate's, not the rule's
         found = None
         if "DELETE_FAILED" in what:
             found = image_version_status({"Version": 1, "ImageVersionStatus": "DELETE_FAILED"})
@@ -139,7 +137,7 @@ def test_the_table_of_the_gates_page_is_the_rule() -> None:
             found = image_set_status(
                 {"versionId": "1", "imageSetState": state, "ImageSetWorkflowStatus": status}
             )
-        for wait_until, cell in zip(("ready", "settled", "deleted"), documented, strict=True):
+        for wait_until, cell in zip(("ready", "settled", "deleted"), cells, strict=True):
             try:
                 verdict = "open" if gate_opens(found, wait_until, of="it") else "wait"  # type: ignore[arg-type]
             except (VersionFailedError, VersionDeletedError) as error:

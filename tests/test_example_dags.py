@@ -43,7 +43,7 @@ def dags(metadata_database: None) -> dict[str, DAG]:
 
 @pytest.fixture
 def aws(aws_connection: str) -> str:
-    """The embedded AWS with what the params name, as in the demo; at the second poll its work is done."""
+    """The embedded AWS with the demo's state; a change settles at the second poll."""
     load(STATE)
     for model in CHANGES:
         state_manager.set_transition(model, {"progression": "manual", "times": 2})

@@ -1,4 +1,4 @@
-"""The set-up of `.venv` that `make` does, with a fake Python, so that nothing is downloaded."""
+"""The set-up of `.venv` by `make`, with a script in place of Python, so that nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# Prints its arguments; when it makes a `.venv`, it is the Python of that environment too.
+# Writes its arguments to a file. For `-m venv` it copies itself into `.venv`, as the Python there.
 STAND_IN = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$*" in
@@ -27,7 +27,7 @@ esac
 
 
 class Checkout:
-    """A folder with the Makefile and what it depends on, under a path with a space."""
+    """A folder with the Makefile and its prerequisites, under a path with a space."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "a checkout"
@@ -38,7 +38,7 @@ class Checkout:
         shutil.copytree(CHECKOUT / "constraints", self.path / "constraints")
 
     def python(self, *, version: str = "3.12", ensurepip: bool = True) -> Path:
-        """Make a fake Python."""
+        """Write the script that is run in place of Python."""
         python = self.path.parent / "python"
         python.write_text(STAND_IN.format(version=version, ensurepip=0 if ensurepip else 1))
         python.chmod(0o755)
@@ -50,7 +50,7 @@ class Checkout:
         return environment | {"CALLS": str(self.calls)}
 
     def make(self, target: str, python: Path, *variables: str) -> tuple[int, str, list[str]]:
-        """Make a target; give the exit status, what it printed, and what Python was asked to do."""
+        """Make a target; return the exit status, the output, and the arguments of each call of Python."""
         self.calls.write_text("")
         done = subprocess.run(
             ["make", target, f"PYTHON={python}", *variables],
@@ -89,7 +89,7 @@ def test_the_second_run_installs_nothing(checkout: Checkout) -> None:
     assert checkout.make("demo", checkout.python())[2] == ["-m demo.run"]
 
 
-def test_naming_another_python_makes_the_environment_anew(checkout: Checkout) -> None:
+def test_another_python_makes_a_new_environment(checkout: Checkout) -> None:
     checkout.make("demo", checkout.python())
     other = checkout.python().rename(checkout.path.parent / "another-python")
 
@@ -97,7 +97,7 @@ def test_naming_another_python_makes_the_environment_anew(checkout: Checkout) ->
     assert checkout.make("demo", other)[2] == ["-m demo.run"]
 
 
-def test_changed_constraints_are_installed_into_the_environment_there_is(checkout: Checkout) -> None:
+def test_changed_constraints_are_installed_into_the_existing_environment(checkout: Checkout) -> None:
     checkout.make("demo", checkout.python())
     later = (checkout.path / ".venv" / ".ready").stat().st_mtime + 10
     os.utime(checkout.path / "constraints" / "py3.12.txt", (later, later))
@@ -105,7 +105,7 @@ def test_changed_constraints_are_installed_into_the_environment_there_is(checkou
     assert checkout.make("demo", checkout.python())[2] == ["-m venv .venv", PIP, "-m demo.run"]
 
 
-def test_a_set_up_that_broke_off_begins_anew(checkout: Checkout) -> None:
+def test_a_set_up_that_failed_starts_again_with_an_empty_environment(checkout: Checkout) -> None:
     broken = checkout.path / "break-pip"
     broken.touch()
     assert checkout.make("demo", checkout.python())[0] != 0
@@ -124,15 +124,15 @@ def test_a_python_that_is_too_old_is_named_in_one_line(checkout: Checkout) -> No
     assert "is 3.9" in said
 
 
-def test_a_python_that_is_not_there_is_named(checkout: Checkout) -> None:
+def test_a_python_that_does_not_exist_is_named(checkout: Checkout) -> None:
     missing = checkout.path.parent / "no-such-python"
     status, output, _ = checkout.make("demo", missing)
 
     assert status != 0
-    assert f"{missing} will not do" in output
+    assert f"{missing} does not work here" in output
 
 
-def test_without_venv_make_says_what_to_install(checkout: Checkout) -> None:
+def test_for_a_python_without_venv_make_prints_the_package_to_install(checkout: Checkout) -> None:
     status, output, asked = checkout.make("demo", checkout.python(ensurepip=False))
 
     assert status != 0
@@ -140,14 +140,14 @@ def test_without_venv_make_says_what_to_install(checkout: Checkout) -> None:
     assert "apt install python3.12-venv" in output
 
 
-def test_the_matrix_is_given_the_combinations_and_pythons_that_it_may_use(checkout: Checkout) -> None:
+def test_the_matrix_gets_the_combinations_and_the_pythons(checkout: Checkout) -> None:
     checkout.make("test-matrix", checkout.python(), "ONLY=3.1-* 3.3-py3.13", "PYTHONS=/a /b", "ARGS=-x")
 
     asked = checkout.calls.read_text().splitlines()[-1]
     assert asked == "tests/matrix.py --only 3.1-* 3.3-py3.13 --pythons /a /b -- -x"
 
 
-def test_make_alone_lists_the_targets(checkout: Checkout) -> None:
+def test_make_without_a_target_lists_the_targets(checkout: Checkout) -> None:
     done = subprocess.run(["make"], cwd=checkout.path, capture_output=True, text=True, check=True, timeout=60)
 
     for target in ("demo", "up", "test", "test-matrix", "lint", "bench", "clean"):

@@ -37,7 +37,7 @@ TRIGGERERS = ("triggerer-1", "triggerer-2")
 WORKERS = ("worker-1", "worker-2")
 COMPONENTS = ("api-server", "scheduler", "dag-processor", *WORKERS, *TRIGGERERS)
 WORKER_SLOTS = 4
-# What AWS allows for an account is divided by hand, as docs/gates.md says: half of it for each triggerer.
+# What AWS allows for an account is divided by hand, as docs/waiting.md says: half of it for each triggerer.
 REQUESTS_PER_SECOND = 10.0
 # Airflow's default; a triggerer that has been silent for longer loses its triggers to another.
 TRIGGERER_SILENCE_SECONDS = 30

@@ -14,7 +14,7 @@ MAPPED = 500
 TOGETHER = 2000
 DEFER_SECONDS = 900
 OPEN_SECONDS = 900
-# What a process may send in any second: its rate and a quarter of it, as docs/gates.md says.
+# What a process may send in any second: its rate and a quarter of it, as docs/waiting.md says.
 BUDGET = REQUESTS_PER_SECOND * 1.25 * len(TRIGGERERS)
 
 pytestmark = pytest.mark.timeout(DEFER_SECONDS + OPEN_SECONDS + 120)

@@ -34,10 +34,10 @@ from support import (
 from airflow_imgver.emulator import inject_fault
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
+from airflow_imgver.text import as_plain
 from airflow_imgver.triggers.base import ImageVersionTrigger
 from airflow_imgver.triggers.healthimaging import HealthImagingImageSetVersionTrigger
 from airflow_imgver.triggers.sagemaker_image import SageMakerImageVersionTrigger
-from airflow_imgver.text import as_plain
 
 ONCE = {"retries": {"total_max_attempts": 1}}
 EXPIRED = {"code": "ExpiredTokenException", "message": "The security token is expired"}
@@ -211,7 +211,12 @@ def test_a_permanent_refusal_ends_it_at_once(
 ) -> None:
     trigger = make()
     hook = trigger.hook_class()
-    inject_fault(hook.service.client_type, hook.service.listing.operation, error={"code": code, "message": "no"}, times=None)
+    inject_fault(
+        hook.service.client_type,
+        hook.service.listing.operation,
+        error={"code": code, "message": "no"},
+        times=None,
+    )
     event = event_of(trigger)
     assert (event["status"], event["error"]) == ("error", "AwsCallError")
     assert f"{code}: no" in event["message"]
