@@ -44,5 +44,5 @@ class Query:
 
     def _unfit(self, error: JMESPathError) -> InvalidQueryError:
         return InvalidQueryError(
-            f"query {one_line(self._expression)!r} does not fit the response: {sentence(str(error))}"
+            f"query {one_line(self._expression)!r} cannot be evaluated: {sentence(str(error))}"
         )

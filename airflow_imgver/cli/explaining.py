@@ -92,7 +92,7 @@ def _now(task: GateTask) -> dict[str, Any]:
     return {
         "aws_says": _shown(watched),
         "verdict": "open" if opened else "wait",
-        "why": f"{one_line(str(task.gate))}; {rule}",
+        "why": f"{one_line(task.gate.news)}; {rule}",
     }
 
 

@@ -153,18 +153,18 @@ class Output:
             raise InvalidOutputError(f"{self} cannot be written: {type(error).__name__}: {error}") from error
 
 
-def outputs_of(outputs: Sequence[str], connection: Mapping[str, Any]) -> list[Output]:
+def outputs_of(outputs: Sequence[str], connection: Mapping[str, Any] | None = None) -> list[Output]:
     """
     Read the outputs of a report, and check that they can be written.
 
     :param outputs: paths and URLs.
-    :param connection: the operator's connection settings, as a hook takes them.
+    :param connection: the operator's connection settings, as a hook takes them; None for boto3's own.
     :raises InvalidOutputError: there is no output, one is given twice, or one cannot be written; says which,
         and what to install where a library is missing.
     """
     if isinstance(outputs, str) or not outputs:
         raise InvalidOutputError(f"outputs must be a list of paths, not {outputs!r}.")
-    read = [Output(output, connection) for output in outputs]
+    read = [Output(output, connection or {}) for output in outputs]
     places = [output.place for output in read]
     for output in read:
         if places.count(output.place) > 1:

@@ -206,7 +206,7 @@ def test_a_deferred_gate_is_explained_by_its_trigger(change: Change, explained: 
     assert answer["waits_for"].endswith("until ready")
     assert answer["aws_says"][0]["ImageSetWorkflowStatus"] == "COPYING"
     assert answer["verdict"] == "wait"
-    assert "version 2 is COPYING (LOCKED); a gate on ready opens when" in answer["why"]
+    assert "COPYING (LOCKED, version 2); a gate on ready opens when" in answer["why"]
     assert answer["gives_up"] == "2030-01-01T00:00:00+00:00"
     assert "assumed" not in answer
 
@@ -217,7 +217,7 @@ def test_a_wait_that_no_triggerer_has_taken_up_is_said_to_be_so(
 ) -> None:
     change("copied", "deferred", trigger=trigger())
 
-    assert "is `airflow triggerer` running?" in explained("copied").json["next_look"]
+    assert "is `airflow triggerer` running?" in explained("copied").json["next_poll"]
 
 
 def test_a_triggerer_that_is_not_heard_of_any_more_is_named(
@@ -225,7 +225,7 @@ def test_a_triggerer_that_is_not_heard_of_any_more_is_named(
 ) -> None:
     _take_up(change, heard=datetime.now(UTC) - timedelta(hours=1))
 
-    assert "the one on triggerer-3 was last heard of at" in explained("copied").json["next_look"]
+    assert "the one on triggerer-3 sent its last heartbeat at" in explained("copied").json["next_poll"]
 
 
 def test_a_triggerer_that_is_alive_polls_at_the_interval(
@@ -233,7 +233,7 @@ def test_a_triggerer_that_is_alive_polls_at_the_interval(
 ) -> None:
     _take_up(change, heard=datetime.now(UTC))
 
-    assert explained("copied").json["next_look"].startswith("every 45 s, by the triggerer on triggerer-3")
+    assert explained("copied").json["next_poll"].startswith("every 45 s, by the triggerer on triggerer-3")
 
 
 def _take_up(change: Change, heard: datetime) -> None:
@@ -307,7 +307,7 @@ def test_a_task_that_waits_for_something_else_is_no_gate(
     done = explained("work")
 
     assert (done.status, done.out) == (1, "")
-    assert "no gate on an image version" in done.err
+    assert "not a gate on image versions" in done.err
     assert "DateTimeTrigger" in done.err
 
 
@@ -324,7 +324,7 @@ def test_a_gate_that_pokes_is_explained_by_its_rendered_fields_and_the_dags_file
 
     assert done.json["waits_for"].startswith(f"version 2 of image set {IMAGE_SET}")
     assert done.json["waits_for"].endswith("until settled")
-    assert done.json["next_look"] == "every 17 s, by the worker on worker-7"
+    assert done.json["next_poll"] == "every 17 s, by the worker on worker-7"
     assert "assumed" not in done.json
     assert "a Dag's file that prints" in done.err
 
@@ -334,7 +334,7 @@ def test_a_rescheduled_gate_shows_when_it_polls_next(change: Change, explained: 
     at = datetime(2030, 1, 1, 3, tzinfo=UTC)
     change("copied", "up_for_reschedule", rendered=rendered(), looks_again_at=at)
 
-    assert explained("copied").json["next_look"] == "at 2030-01-01T03:00:00Z, when a worker is free"
+    assert explained("copied").json["next_poll"] == "at 2030-01-01T03:00:00Z, when a worker is free"
 
 
 @pytest.mark.usefixtures("busy")
@@ -348,7 +348,7 @@ def test_a_mapped_gate_is_explained_by_its_index(
 
     assert OTHER_SET in answer["waits_for"]
     assert answer["waits_for"].endswith("until settled")
-    assert "--map-index must say which, 0 to 1" in run("explain", "clinic", "all_copied", "night").err
+    assert "give one with --map-index, 0 to 1" in run("explain", "clinic", "all_copied", "night").err
 
 
 @pytest.mark.usefixtures("busy")
@@ -369,7 +369,7 @@ def test_without_the_dags_file_the_defaults_are_taken_and_said_to_be(
     answer = explained("copied", AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=elsewhere).json
 
     assert answer["waits_for"].endswith("until ready")
-    assert "taken at their defaults" in answer["assumed"]
+    assert "have their defaults here" in answer["assumed"]
 
 
 def test_a_sagemaker_gate_is_explained_too(
@@ -385,7 +385,7 @@ def test_a_sagemaker_gate_is_explained_too(
 
     assert answer["verdict"] == "open"
     assert answer["aws_says"][0]["Version"] == 3
-    assert answer["next_look"] == "never: the task has ended (success)"
+    assert answer["next_poll"] == "never: the task has ended (success)"
 
 
 @pytest.mark.usefixtures("busy")
@@ -396,7 +396,7 @@ def test_a_person_reads_labelled_lines(change: Change, run: Run, bundles: str) -
 
     labels = [line[:10].strip() for line in lines if line[:10].strip()]
     assert labels == [
-        *("task", "state", "waits for", "asks", "gives up", "aws says", "verdict", "why", "next look"),
+        *("task", "state", "waits for", "asks", "gives up", "aws says", "verdict", "why", "next poll"),
     ]
     assert all("\x1b" not in line for line in lines)
 
@@ -410,7 +410,7 @@ def test_a_person_reads_labelled_lines(change: Change, run: Run, bundles: str) -
         (("clinic", "copied", "never"), "has no run 'never'"),
         (("clinic", "nothing", "night"), "has no task 'nothing'"),
         (("clinic", "copied", "night"), "its templates are rendered when it starts"),
-        (("clinic", "work", "night"), "no gate on an image version"),
+        (("clinic", "work", "night"), "not a gate on image versions"),
         (("clinic", "copied", "night", "--map-index", "3"), "has no map index 3"),
     ],
 )

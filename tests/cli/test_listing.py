@@ -205,18 +205,18 @@ def test_a_skeleton_asks_aws_nothing(run: Run) -> None:
         (["list-image-set-versions", "--image-set-id", IMAGE_SET], "--datastore-id must be given"),
         (["list-image-versions", "--generate-cli-skeleton", "output"], "--image-name must be given"),
         ([*IMAGES, "--image-name", "-".join("ab") + "--"], "image_name must be 1 to 63"),
-        ([*IMAGES, "--query", "ImageVersions[?"], "is no JMESPath expression"),
-        ([*IMAGES, "--starting-token", "nonsense"], "is no resume token"),
-        ([*IMAGES, "--no-paginate", "--max-items", "3"], "--max-items cannot stand beside --no-paginate"),
-        ([*IMAGES, "--cli-input-json", "{"], "is no JSON"),
+        ([*IMAGES, "--query", "ImageVersions[?"], "is not a JMESPath expression"),
+        ([*IMAGES, "--starting-token", "nonsense"], "does not resume this listing"),
+        ([*IMAGES, "--no-paginate", "--max-items", "3"], "--max-items cannot go with --no-paginate"),
+        ([*IMAGES, "--cli-input-json", "{"], "is not JSON"),
         ([*IMAGES, "--cli-input-json", "[]"], "must be a JSON object"),
-        ([*IMAGES, "--cli-input-json", '{"Name": "x"}'], "Name is no member"),
+        ([*IMAGES, "--cli-input-json", '{"Name": "x"}'], "has no member Name"),
         ([*IMAGES, "--cli-input-json", '{"MaxResults": "x"}'], "Invalid type for parameter MaxResults"),
         ([*IMAGES, "--cli-input-json", "file:///no/such/file"], "cannot be read"),
         ([*IMAGES, "--creation-time-after", "yesterday"], "must be a time in ISO 8601"),
         ([*IMAGES, "--endpoint-url", "localhost"], "must begin with http"),
         ([*IMAGES, "--page-size", "0"], "invalid positive int"),
-        ([*IMAGES, "--cli-read-timeout", "nan"], "is no number of seconds"),
+        ([*IMAGES, "--cli-read-timeout", "nan"], "is not a number of seconds"),
         ([*IMAGES, "--sort-by", "NAME"], "invalid choice"),
         ([], "required: COMMAND"),
     ],
@@ -321,6 +321,7 @@ def test_the_ca_bundle_of_the_command_line_is_opened(run: Run, emulator_url: str
 @pytest.mark.parametrize("columns", [60, 80, 120, 160])
 def test_a_terminal_of_any_width_is_shown_every_field(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_imgver.cli.output import write
+    from airflow_imgver.services.healthimaging import HEALTHIMAGING
 
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm")
@@ -329,7 +330,8 @@ def test_a_terminal_of_any_width_is_shown_every_field(columns: int, monkeypatch:
         image_set_entry(1, "COPIED", overrides={"forced": True}),
     ]
     terminal = Terminal()
-    write(as_plain({"imageSetPropertiesList": entries}), "table", terminal, color="off")
+    response = as_plain({"imageSetPropertiesList": entries})
+    write(response, "table", terminal, service=HEALTHIMAGING, color="off")
 
     lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines() if "|" in line]
     folded = zip(*(line.split("|") for line in lines), strict=True)

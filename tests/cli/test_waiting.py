@@ -56,7 +56,7 @@ def test_a_version_that_is_ready_is_status_0_and_a_line_on_stdout(run: Run, emul
 
     assert (done.status, done.err) == (0, "")
     assert re.match(r"Open after \d s, waited until ready: ", done.out)
-    assert done.out.endswith("version 4 is UPDATED (ACTIVE)\n")
+    assert done.out.startswith("Open after 0 s, waited until ready: UPDATED (ACTIVE, version 4): image set")
 
 
 def test_a_failed_version_is_status_1_and_awss_message_on_stderr(run: Run, emulator_url: str) -> None:
@@ -102,7 +102,10 @@ def test_a_version_that_stays_busy_is_status_124_and_what_was_seen_last(run: Run
 
     assert (done.status, done.out) == (124, "")
     assert "Timed out" in done.err
-    assert done.err.rstrip().endswith("version 2 is COPYING (LOCKED)")
+    assert (
+        "Timed out after 0.3 s. Last seen: COPYING (LOCKED, version 2): image set"
+        in done.err.splitlines()[-1]
+    )
 
 
 @pytest.mark.usefixtures("busy")
@@ -126,7 +129,7 @@ def test_the_source_of_a_copy_that_may_be_read_is_ready_where_that_is_enough(run
         ((*WAIT_SET, IMAGE_SET, "--version", "latest"), "version must be a version number"),
         ((*WAIT_SET, IMAGE_SET, OTHER_SET, "--version", "1", "2", "3"), "version is a list of 3"),
         ((*WAIT_SET, IMAGE_SET, "--interval", "0"), "without a pause"),
-        ((*WAIT_SET, IMAGE_SET, "--timeout", "-1"), "is no number of seconds"),
+        ((*WAIT_SET, IMAGE_SET, "--timeout", "-1"), "is not a number of seconds"),
         ((*WAIT_SET, IMAGE_SET, "--wait-until", "done"), "invalid choice"),
         (WAIT_SET[:3], "required: --image-set-id"),
         (WAIT_IMAGE[:1], "required: --image-name"),
@@ -256,7 +259,7 @@ def test_on_a_terminal_one_line_counts_and_goes_away(
     shown = _shown(terminal)
 
     assert process.wait(30) == 124
-    assert "next look in" in shown
+    assert "next poll in" in shown
     assert "\x1b[2K" in shown, "the line was never drawn over"
     last = shown.rpartition("\x1b[2K")[2]
     assert last.startswith("Timed out")

@@ -169,7 +169,7 @@ def test_a_query_sees_the_resume_token_of_a_cut_listing() -> None:
 def test_a_query_that_is_none_is_refused_with_its_position_before_any_request(
     query: str, position: int
 ) -> None:
-    with pytest.raises(InvalidQueryError, match=f"breaks at position {position}"):
+    with pytest.raises(InvalidQueryError, match=f"error is at position {position}"):
         done(list_image_set(query=query))
     assert list_calls() == 0
 
@@ -183,7 +183,7 @@ def test_a_query_with_a_bad_character_is_refused_before_any_request(query: str) 
 
 @pytest.mark.parametrize("query", ["length(imageSetPropertiesList[0].isPrimary)", "no_such_function(@)"])
 def test_a_query_that_does_not_fit_the_response_is_named(query: str) -> None:
-    with pytest.raises(InvalidQueryError, match="does not work"):
+    with pytest.raises(InvalidQueryError, match="cannot be evaluated"):
         done(list_image_set(query=query))
 
 
@@ -207,7 +207,9 @@ def test_what_cannot_be_asked_for_is_refused_before_any_request(bad: Any, error:
 
 
 def test_a_missing_image_is_named() -> None:
-    with pytest.raises(ResourceMissingError, match="ListImageVersions for image no-such-image"):
+    with pytest.raises(
+        ResourceMissingError, match=r"ListImageVersions: .*The call was for image no-such-image"
+    ):
         done(list_image(image_name="no-such-image"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from support import (
     DATASTORE,
     MISMATCH,
     TaskInstance,
+    client_of,
     context_of,
     image_set_entry,
     image_version_entry,
@@ -307,9 +309,9 @@ def test_one_that_is_denied_is_counted_and_named_and_the_others_are_reported(rep
     assert summed_up["read"] == len(STORE) - 1
     (first,) = summed_up["unreadable_first"]
     assert first["id"] in STORE
-    assert "AccessDeniedException: not yours" in first["reason"]
+    assert "AccessDeniedException from ListImageSetVersions: not yours" in first["reason"]
     assert first["id"] not in {image_set for image_set, _ in reported(report)}
-    assert len(printed.about("AccessDeniedException: not yours")) == 1
+    assert len(printed.about("AccessDeniedException from ListImageSetVersions: not yours")) == 1
 
 
 def test_an_image_set_that_is_deleted_between_search_and_list_is_reported_with_awss_reason(
@@ -354,7 +356,7 @@ def test_where_nothing_could_be_read_the_task_fails_and_the_report_of_before_sta
 
 def test_where_the_search_is_refused_the_task_fails_with_its_reason_and_writes_nothing(report: Path) -> None:
     inject_fault("medical-imaging", "SearchImageSets", error={"code": "AccessDeniedException"}, times=None)
-    with pytest.raises(AwsCallError, match=f"SearchImageSets for data store {DATASTORE} was refused"):
+    with pytest.raises(AwsCallError, match=f"from SearchImageSets: .* data store {DATASTORE}"):
         ran(image_set_report(report))
     assert not report.exists()
 
@@ -372,7 +374,7 @@ def test_a_task_that_is_stopped_ends_soon_and_writes_nothing(
 
     monkeypatch.setattr(operator, "_persist_link", stop_once_the_run_has_begun)
     operator.on_kill()  # before it has begun, there is nothing to stop
-    with pytest.raises(RuntimeError, match="stopped before it was whole"):
+    with pytest.raises(RuntimeError, match="stopped before it was complete"):
         ran(operator)
     assert not report.exists()
     wait_for(lambda: not [each for each in threading.enumerate() if each.name.startswith("imgver-")])
@@ -385,11 +387,11 @@ def test_a_task_that_is_stopped_ends_soon_and_writes_nothing(
     ("arguments", "words"),
     [
         ({"datastore_id": "clinic"}, "datastore_id must be 32 digits"),
-        ({"image_set_ids": [set_id("a"), "b"]}, "at position 1 of image_set_ids: image_set_id must be"),
+        ({"image_set_ids": [set_id("a"), "b"]}, "At position 1 of image_set_ids: image_set_id must be"),
         ({"image_set_ids": "None"}, "image_set_ids is None"),
         ({"updated_after": "None"}, "updated_after must be a datetime or an ISO 8601 text, not 'None'"),
         ({"updated_after": NEXT_DAY, "updated_before": DAY}, "updated_after must be earlier"),
-        ({"updated_after": DAY, "updated_before": DAY}, "gives it an interval of no length"),
+        ({"updated_after": DAY, "updated_before": DAY}, "has an interval without length"),
         ({"stuck_after": "soon"}, "stuck_after must be a timedelta"),
         ({"stuck_after": -1}, "stuck_after must be a timedelta"),
         ({"outputs": []}, "output"),
@@ -454,8 +456,12 @@ def nothing_listed(store: None) -> None:
 
 
 @pytest.mark.usefixtures("nothing_listed")
-def test_the_link_leads_to_the_page_in_s3_and_is_there_before_the_work(tmp_path: Path) -> None:
+def test_the_link_leads_to_the_page_in_s3_and_is_there_before_the_work(
+    tmp_path: Path, emulator_url: str
+) -> None:
     ti = TaskInstance()
+    with closing(client_of("s3", emulator_url)) as s3:
+        s3.create_bucket(Bucket="clinic")
     outputs = [str(tmp_path / "a.csv"), "s3://clinic/daily/a.csv", "s3://clinic/daily/20 Nov/page.html"]
     with pytest.raises(AwsCallError):
         image_set_report(tmp_path, outputs=outputs).execute(context_of(ti))

@@ -7,7 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_imgver.reports.contents import Contents
-from airflow_imgver.reports.rows import IMAGE_SETS, IMAGES, Row, Scope, Table, rows
+from airflow_imgver.reports.rows import Row, Scope, rows_of
+from airflow_imgver.services.description import Service
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
+from airflow_imgver.versions import read_entry
 
 MADE_AT = datetime(2026, 3, 14, 6, 5, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 3, 14, tzinfo=UTC)
@@ -118,19 +122,21 @@ def every_status() -> list[list[dict[str, Any]]]:
 
 
 def gathered(
-    histories: Iterable[Sequence[dict[str, Any]]], table: Table = IMAGE_SETS, **more: Any
+    histories: Iterable[Sequence[dict[str, Any]]], service: Service = HEALTHIMAGING, **more: Any
 ) -> tuple[Contents, list[Row]]:
     """What a report holds of histories, and all its rows."""
-    contents = Contents(table, scope(**more))
+    contents = Contents(service, scope(**more))
     everything: list[Row] = []
     for at, entries in enumerate(histories):
-        if table is IMAGE_SETS:
+        if service is HEALTHIMAGING:
             name = image_set(at)
-            identity = {"datastoreId": DATASTORE, "imageSetId": name}
+            identity = {"datastore_id": DATASTORE, "image_set_id": name}
             entries = [{"imageSetId": name, **entry} for entry in entries]
         else:
-            identity = {"ImageName": f"studio-kernel-{at}"}
-        found = rows(table, contents.scope, identity, entries)
+            identity = {"image_name": f"studio-kernel-{at}"}
+        found = rows_of(
+            service, contents.scope, identity, [read_entry(entry, service.fields) for entry in entries]
+        )
         contents.add(found)
         everything += found
     return contents, everything
@@ -182,4 +188,4 @@ def builds() -> list[list[dict[str, Any]]]:
 
 def of_builds(**more: Any) -> tuple[Contents, list[Row]]:
     """What a report holds of :func:`builds`."""
-    return gathered(builds(), IMAGES, where="all images", **more)
+    return gathered(builds(), SAGEMAKER_IMAGE, where="all images", **more)

@@ -28,7 +28,9 @@ from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.reports.collect import GIVE_UP_AFTER, Collection, History, Unread
 from airflow_imgver.reports.found import Candidate, Found
 from airflow_imgver.reports.progress import Progress
-from airflow_imgver.reports.rows import IMAGE_SETS, Scope, rows
+from airflow_imgver.reports.rows import Scope, rows_of
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.versions import read_entry
 
 MADE_AT = datetime(2026, 11, 21, 6, tzinfo=UTC)
 SCOPE = Scope(f"data store {DATASTORE}", "us-east-1", None, None, timedelta(hours=1), MADE_AT)
@@ -77,7 +79,6 @@ def collection(
     given = {"pauses": (0.01, 0.01), "progress": Progress(hook.log, "image sets"), **more}
     return Collection(
         hook,
-        IMAGE_SETS,
         scope,
         Found(found),
         lambda each: {"datastore_id": DATASTORE, "image_set_id": each},
@@ -180,7 +181,7 @@ def progressed(seconds: float, done: int, total: int | None, unreadable: int = 0
             clock.now = second
             while progress.done < done * second / seconds:
                 progress.count(unreadable=progress.unreadable < unreadable)
-            progress.tell(total)
+            progress.log(total)
     return printed.about("Listed")
 
 
@@ -191,12 +192,12 @@ def test_nothing_is_logged_of_a_short_run() -> None:
 def test_every_half_minute_a_line_says_how_many_of_how_many_how_fast_and_what_is_left() -> None:
     first, second = progressed(65, 1300, 10_000)
     assert "Listed 600 of 10,000 image sets in 30 s, 20.0 a second; about 7 min 50 s left" in first
-    assert "Listed 1,200 of 10,000 image sets in 1 min 0 s, 20.0 a second; about 7 min 20 s left" in second
+    assert "Listed 1,200 of 10,000 image sets in 1 min, 20.0 a second; about 7 min 20 s left" in second
 
 
 def test_a_line_says_where_it_is_not_known_of_how_many_and_how_many_are_unreadable() -> None:
     (line,) = progressed(30, 600, None, unreadable=3)
-    assert "Listed 600 so far" in line
+    assert "Listed 600 image sets in 30 s" in line
     assert "20.0 a second, 3 of them unreadable" in line
     assert "left" not in line
 
@@ -219,11 +220,11 @@ def test_each_comes_with_the_rows_of_what_aws_listed_in_the_order_of_finding(
     with stub_aws(slower_the_earlier) as stub:
         collected = list(collection(stub, candidates(30), monkeypatch))
     expected = [
-        rows(
-            IMAGE_SETS,
+        rows_of(
+            HEALTHIMAGING,
             SCOPE,
-            {"datastoreId": DATASTORE, "imageSetId": name(number)},
-            [image_set_entry(1, imageSetId=name(number))],
+            {"datastore_id": DATASTORE, "image_set_id": name(number)},
+            [read_entry(image_set_entry(1, imageSetId=name(number)), HEALTHIMAGING.fields)],
         )
         for number in range(30)
     ]
@@ -271,7 +272,7 @@ def test_one_that_is_gone_is_unread_with_awss_reason_and_is_not_asked_for_again(
     assert isinstance(third, History)
     assert isinstance(second, Unread)
     assert second.name == name(1)
-    assert second.reason.endswith("was refused: ResourceNotFoundException: gone")
+    assert second.reason.startswith("ResourceNotFoundException from ListImageSetVersions: gone. ")
     assert [number_of(asked) for asked in stub.asked].count(1) == 1
 
 
@@ -292,7 +293,7 @@ def test_throttling_that_stays_is_given_up_after_some_attempts(monkeypatch: pyte
     with stub_aws(lambda asked: THROTTLED if number_of(asked) == 1 else listing(asked)) as stub:
         _, unread, _ = collection(stub, candidates(3), monkeypatch)
     assert isinstance(unread, Unread)
-    assert "ThrottlingException: slower" in unread.reason
+    assert "ThrottlingException from ListImageSetVersions: slower" in unread.reason
     assert [number_of(asked) for asked in stub.asked].count(1) == 3
 
 
@@ -335,7 +336,10 @@ def test_where_all_are_denied_from_the_beginning_it_ends_early_with_the_reason(
 ) -> None:
     with (
         stub_aws(lambda asked: DENIED) as stub,
-        pytest.raises(UnreadableError, match=r"100 image sets in a row .* AccessDeniedException: no"),
+        pytest.raises(
+            UnreadableError,
+            match=r"100 image sets in a row .* AccessDeniedException from .*: no\.",
+        ),
     ):
         list(collection(stub, candidates(3000), monkeypatch))
     assert len(stub.asked) < 1000
@@ -401,7 +405,7 @@ def test_it_can_be_stopped_while_it_waits_and_its_threads_end(monkeypatch: pytes
 
         stopper = threading.Thread(target=stop)
         stopper.start()
-        with pytest.raises(RuntimeError, match="stopped before it was whole"):
+        with pytest.raises(RuntimeError, match="stopped before it was complete"):
             list(run)
         stopper.join()
         wait_for(lambda: not report_threads())

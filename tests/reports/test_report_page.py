@@ -24,10 +24,11 @@ from histories import (
 from page_taken_apart import Page
 
 from airflow_imgver.reports import contents as contents_module
-from airflow_imgver.reports import counts, words
+from airflow_imgver.reports import counts
 from airflow_imgver.reports.contents import ROWS_SHOWN, Contents
 from airflow_imgver.reports.page import headline, render
 from airflow_imgver.reports.rows import Attention, Row
+from airflow_imgver.text import ascii_only, duration, timestamp, visible
 
 FILES = ["s3://reports/2026-03-13/versions.csv", "s3://reports/2026-03-13/versions.parquet"]
 # An SVG's own elements are written with a slash, or closed.
@@ -63,7 +64,7 @@ def test_the_headline_says_what_needs_a_person(page: Page) -> None:
 
 def test_nothing_that_needs_a_person_is_said_in_as_many_words() -> None:
     contents, _ = gathered([[version(1, "CREATED", hours(8))]])
-    assert headline(contents) == "Nothing needs you"
+    assert headline(contents) == "Nothing needs attention"
 
 
 def test_a_single_finding_reads_as_one() -> None:
@@ -79,22 +80,30 @@ def test_a_page_names_its_scope_and_interval(page: Page) -> None:
 
 def test_the_findings_are_the_rows_that_need_a_person(page: Page, day: tuple[Contents, list[Row]]) -> None:
     _, rows = day
-    found = Counter(row["attention"] for row in rows)
+    found = Counter(row.values["attention"] for row in rows)
     assert page.count("Failed") == found[Attention.FAILED] == len(page.tables["failed"]) - 1
     assert page.count("Stuck") == found[Attention.STUCK] == len(page.tables["stuck"]) - 1
     assert page.count("Superseded") == found[Attention.SUPERSEDED]
     assert sum(int(cells[2]) for cells in page.tables["superseded"][1:]) == found[Attention.SUPERSEDED]
     assert [cells[:4] for cells in page.tables["failed"][1:]] == [
-        [row["imageSetId"], str(row["versionId"]), row["ImageSetWorkflowStatus"], row["message"]]
+        [
+            row.values["imageSetId"],
+            str(row.values["versionId"]),
+            row.values["ImageSetWorkflowStatus"],
+            row.values["message"],
+        ]
         for row in rows
-        if row["attention"] == Attention.FAILED
+        if row.values["attention"] == Attention.FAILED
     ]
 
 
 def test_the_counts_by_status_are_the_rows(page: Page, day: tuple[Contents, list[Row]]) -> None:
     _, rows = day
     shown = {(cells[0], cells[1]): int(cells[2]) for cells in page.tables["by-status"][1:-1]}
-    counted = Counter((row["ImageSetWorkflowStatus"] or row["imageSetState"], row["phase"]) for row in rows)
+    counted = Counter(
+        (row.values["ImageSetWorkflowStatus"] or row.values["imageSetState"], row.values["phase"])
+        for row in rows
+    )
     assert shown == counted
     assert sum(shown.values()) == len(rows) == int(page.tables["by-status"][-1][-1])
 
@@ -121,9 +130,9 @@ def test_the_counts_by_day_are_the_rows(page: Page, day: tuple[Contents, list[Ro
     }
     first, last = MIDNIGHT.date() - timedelta(days=30), MIDNIGHT.date() - timedelta(days=1)
     assert +Counter(shown) == Counter(
-        (str(row["updatedAt"].date()), row["phase"])
+        (str(row.values["updatedAt"].date()), row.values["phase"])
         for row in rows
-        if first <= row["updatedAt"].date() <= last
+        if first <= row.values["updatedAt"].date() <= last
     )
     days = counts.days(contents)
     assert days.inside + days.earlier + days.later + days.undated == len(rows)
@@ -136,13 +145,13 @@ def test_the_table_holds_every_row_as_the_files_do(page: Page, day: tuple[Conten
     assert len(body) == len(rows)
     for cells, row in zip(body, rows, strict=True):
         shown = dict(zip(head, cells, strict=True))
-        assert shown["imageSetId"] == row["imageSetId"]
-        assert shown["versionId"] == str(row["versionId"])
-        assert shown["phase"] == row["phase"]
-        assert shown["attention"] == (row["attention"] or "")
-        assert shown["is_latest"] == ("yes" if row["is_latest"] else "no")
-        assert shown["updatedAt"] == words.moment(row["updatedAt"])
-        assert shown["message"] == (row["message"] or "")
+        assert shown["imageSetId"] == row.values["imageSetId"]
+        assert shown["versionId"] == str(row.values["versionId"])
+        assert shown["phase"] == row.values["phase"]
+        assert shown["attention"] == (row.values["attention"] or "")
+        assert shown["is_latest"] == ("yes" if row.values["is_latest"] else "no")
+        assert shown["updatedAt"] == timestamp(row.values["updatedAt"])
+        assert shown["message"] == (row.values["message"] or "")
 
 
 def test_what_could_not_be_read_is_listed_with_its_reason(page: Page) -> None:
@@ -154,7 +163,7 @@ def test_the_timeline_is_written_in_words_too(page: Page, day: tuple[Contents, l
     for name, rows in day[0].histories.items():
         assert name in page.text_of["timelines"]
         for row in rows:
-            assert words.moment(row["updatedAt"]) in page.text_of["timelines"]
+            assert timestamp(row.values["updatedAt"]) in page.text_of["timelines"]
 
 
 def test_a_long_report_is_cut_and_points_to_the_files() -> None:
@@ -169,7 +178,7 @@ def test_a_long_report_is_cut_and_points_to_the_files() -> None:
 
 def test_a_page_without_table_files_says_how_to_have_one() -> None:
     contents, _ = gathered(every_status())
-    assert "give it one (.csv, .jsonl or .parquet)" in page_of(contents, []).text_of["versions"]
+    assert "add an output in .csv, .jsonl or .parquet" in page_of(contents, []).text_of["versions"]
 
 
 def test_findings_that_are_cut_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +196,7 @@ def test_findings_that_are_cut_are_counted_all_the_same(monkeypatch: pytest.Monk
 def test_an_empty_report_is_a_page_too() -> None:
     contents, _ = gathered([])
     page = page_of(contents)
-    assert page.headings[0] == ("h1", "Nothing needs you")
+    assert page.headings[0] == ("h1", "Nothing needs attention")
     assert "No versions were listed" in page.text_of["counts"]
     assert page.tables == {}
 
@@ -211,9 +220,9 @@ def test_images_of_sagemaker_have_a_page_in_their_own_words() -> None:
 @pytest.mark.parametrize(
     ("after", "before", "said"),
     [
-        (None, None, "all of the past"),
-        (None, MIDNIGHT, "everything before 2026-03-14 00:00:00 UTC"),
-        (MIDNIGHT, None, "2026-03-14 00:00:00 UTC to 2026-03-14 06:05:00 UTC, when it was made"),
+        (None, None, "all the past"),
+        (None, MIDNIGHT, "all the time before 2026-03-14 00:00:00 UTC"),
+        (MIDNIGHT, None, "2026-03-14 00:00:00 UTC to 2026-03-14 06:05:00 UTC (now)"),
     ],
 )
 def test_an_open_interval_is_said_in_words(
@@ -228,8 +237,8 @@ def test_versions_without_a_time_are_counted_and_shown() -> None:
     failed = {"versionId": "2", "imageSetState": "ACTIVE", "ImageSetWorkflowStatus": "COPY_FAILED"}
     contents, _ = gathered([[entry], [failed]])
     page = page_of(contents)
-    assert "2 name no time." in page.text_of["counts"]
-    assert page.tables["failed"][1][3:] == ["AWS gave no reason", "not told", "not told"]
+    assert "2 have no time." in page.text_of["counts"]
+    assert page.tables["failed"][1][3:] == ["AWS gave no reason", "no time", "no time"]
 
 
 def test_days_end_with_the_interval_and_are_thirty_however_long_the_history() -> None:
@@ -266,7 +275,7 @@ def test_hostile_text_is_shown_as_it_is(hostile_page: Page) -> None:
 
 
 def test_characters_that_hide_or_turn_are_named_instead(hostile_page: Page) -> None:
-    hidden = [character for character in hostile_page.html if words.visible(character)[0].unseen]
+    hidden = [character for character in hostile_page.html if visible(character)[0].unseen]
     assert set(hidden) == {"\n"}
     assert "U+202E" in hostile_page.text_of["failed"]
     assert "U+D800" in hostile_page.text_of["failed"]
@@ -374,17 +383,17 @@ def test_the_same_contents_make_the_same_page(day: tuple[Contents, list[Row]], p
     ],
 )
 def test_a_duration_is_said_by_its_two_greatest_units(seconds: int, said: str) -> None:
-    assert words.lasting(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_a_time_is_shown_in_utc() -> None:
-    assert words.moment(datetime.fromisoformat("2026-03-14T01:00:00+02:00")) == "2026-03-13 23:00:00 UTC"
-    assert words.moment(datetime(2026, 3, 14, tzinfo=UTC)) == "2026-03-14 00:00:00 UTC"
+    assert timestamp(datetime.fromisoformat("2026-03-14T01:00:00+02:00")) == "2026-03-13 23:00:00 UTC"
+    assert timestamp(datetime(2026, 3, 14, tzinfo=UTC)) == "2026-03-14 00:00:00 UTC"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_goes_into_a_chart_is_printable_and_short(text: str) -> None:
-    shown = words.plain(text, 40)
+    shown = ascii_only(text, 40)
     assert shown.isascii()
     assert shown.isprintable()
     assert len(shown) <= 40

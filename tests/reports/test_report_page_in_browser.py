@@ -106,7 +106,7 @@ def test_a_page_has_landmarks_and_headings_for_who_hears_it(open_page: Any) -> N
         assert page.get_by_role(role).count() == 1, role
     assert page.get_by_role("heading", level=1).inner_text().startswith("3 failed, 2 stuck")
     names = page.get_by_role("heading", level=2).all_inner_texts()
-    assert names == ["What needs you", "Counts", "Timelines", "All versions", "What the words mean"]
+    assert names == ["Needs attention", "Counts", "Timelines", "All versions", "Terms"]
     for name in names:
         assert page.get_by_role("region", name=name, exact=True).count() == 1
 
