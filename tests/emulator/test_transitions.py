@@ -94,7 +94,8 @@ def test_an_import_meets_the_image_set_as_it_was_at_its_end(ours: Clinic) -> Non
     """The update is over before the import ends, although both are found by one read."""
     (image_set,) = ours.import_image_sets(1)
     take(STEP)
-    ours.update(image_set, "1")
+    same = {"SchemaVersion": 1.1, "Study": {"DICOM": {"StudyDescription": "SYNTHETIC"}}}
+    ours.update(image_set, "1", same)
     job = ours.start_import("s3://bucket/input/series=1/", clientToken="again")
     wait_until(datetime.now(UTC) + 4 * STEP)
     assert job_of(ours, job)["jobStatus"] == "COMPLETED"
