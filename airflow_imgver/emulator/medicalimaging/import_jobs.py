@@ -48,7 +48,6 @@ class ImportJob(BaseModel, Changing):
     """
 
     model = "medical-imaging::import-job"
-    submitted_at: datetime
 
     def __init__(
         self,
@@ -63,6 +62,9 @@ class ImportJob(BaseModel, Changing):
         self.job_id = job_id
         self.datastore = datastore
         self.parameters = parameters
+        given = parameters["outputS3Uri"].rstrip("/")
+        self.output_uri = f"{given}/{datastore.datastore_id}-DicomImport-{job_id}/"
+        self.submitted_at: datetime | None = None
         self.ended_at: datetime | None = None
         self.message: str | None = None
         self._storage = storage
@@ -70,11 +72,10 @@ class ImportJob(BaseModel, Changing):
 
     def properties(self) -> dict[str, Any]:
         """Give the members of DICOMImportJobProperties."""
-        given = self.parameters["outputS3Uri"].rstrip("/")
         return {
             "jobName": self.job_id,
             **self.parameters,
-            "outputS3Uri": f"{given}/{self.datastore.datastore_id}-DicomImport-{self.job_id}/",
+            "outputS3Uri": self.output_uri,
             "jobId": self.job_id,
             "jobStatus": self.status,
             "datastoreId": self.datastore.datastore_id,
@@ -82,6 +83,13 @@ class ImportJob(BaseModel, Changing):
             "endedAt": self.ended_at,
             "message": self.message,
         }
+
+    def load(self, properties: dict[str, Any]) -> None:
+        """Take a job as it is."""
+        self.status = properties["jobStatus"]
+        self.output_uri = properties["outputS3Uri"]
+        self.submitted_at, self.ended_at = properties.get("submittedAt"), properties.get("endedAt")
+        self.message = properties.get("message")
 
     def next_status(self) -> str | None:
         """Give the status that follows SUBMITTED or IN_PROGRESS."""
