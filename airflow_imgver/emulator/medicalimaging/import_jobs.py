@@ -11,6 +11,7 @@ from airflow_imgver.emulator.medicalimaging.contents import Contents
 from airflow_imgver.emulator.medicalimaging.dicom_files import (
     ImportedFile,
     NotImportedError,
+    document_of,
     read_file,
     synthetic_study,
 )
@@ -102,8 +103,9 @@ class ImportJob(BaseModel, Changing):
         elif status == "COMPLETED":
             self.ended_at = time
             result = ImportResult()
-            self.message = self._import(time, result)
-            write_output(self._storage, self._region, self.properties(), result)
+            self.message = self._import(time, result) or write_output(
+                self._storage, self._region, self.properties(), result
+            )
             status = "FAILED" if self.message else status
         super().enter(status, time)
 
@@ -114,9 +116,7 @@ class ImportJob(BaseModel, Changing):
         if locked:
             return f"ImageSet {locked[0]} is locked."
         for group in groups:
-            contents = Contents(group[0].document)
-            for each in group[1:]:
-                contents = merged(contents, Contents(each.document))
+            contents = Contents(document_of(group))
             image_set = self._image_set_with(contents, group[0].series_uid, time)
             for each in group:
                 self.datastore.frames |= each.frames
