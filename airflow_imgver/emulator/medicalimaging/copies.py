@@ -1,4 +1,4 @@
-"""What CopyImageSet makes of a source and a destination."""
+"""The metadata that CopyImageSet gives to its destination."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass
 class ImportResult:
     """
-    What an import has done with each of its files.
+    The files that an import has read.
 
     :param imported: The name of each imported file, with its image set, version and whether that is primary.
     :param failed: The name of each file that was not imported, with the reason.
@@ -70,7 +70,7 @@ def write_output(
     :param backend: moto's S3 backend; a bucket that it lacks is created.
     :param region: The region of a new bucket.
     :param properties: The job's properties.
-    :param result: What the import has done.
+    :param result: The files that the import has read.
     :return: The reason why nothing was written; None where all was written.
     """
     # Not at the top: moto's S3 takes as long to import as all of this backend.

@@ -33,7 +33,7 @@ class Loading:
 
         A missing data store is created as ACTIVE. An entry with a running status, such as COPYING, settles
         like any other; an unknown status stays. An entry may have ``DICOMTags``, as SearchImageSets answers
-        them; the UIDs that it lacks are made up, and no other image set has them.
+        them; missing UIDs get values that no other image set has.
 
         :param datastore_id: The data store.
         :param image_set_id: The image set.
@@ -44,11 +44,11 @@ class Loading:
         numbers = {int(entry["versionId"]) for entry in entries}
         if not entries or len(numbers) < len(entries):
             raise ValueError(f"image set {image_set_id} needs entries, each with a versionId of its own")
-        made_up = {
+        default_tags = {
             "DICOMStudyInstanceUID": uid_of("study", image_set_id),
             "DICOMSeriesInstanceUID": uid_of("series", image_set_id),
         }
-        contents = [Contents(tags=made_up | entry.get("DICOMTags", {})) for entry in entries]
+        contents = [Contents(tags=default_tags | entry.get("DICOMTags", {})) for entry in entries]
         listed = [{name: entry[name] for name in entry if name != "DICOMTags"} for entry in entries]
         self.load_datastore(datastore_id).new_image_set(image_set_id).load(listed, contents)
 

@@ -1,4 +1,4 @@
-"""The images of one account in one region, and what the image operations do to them."""
+"""The images of one account in one region, and the operations on them."""
 
 from __future__ import annotations
 
