@@ -240,7 +240,7 @@ class ImageSet(BaseModel):
         :param failure: The message of a version that fails, which AWS shows as ACTIVE; None where it ends
             well.
         :param forced: The request overrode a check, which the version then shows.
-        :param primary: Whether a first version is primary; a later version is primary if the one before it is.
+        :param primary: Whether a first version is primary; a later one is primary if the one before is.
         """
         time, before = now(), self.versions[-1] if self.versions else None
         properties = {

@@ -236,7 +236,9 @@ def _present(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _epoch_seconds(time: datetime) -> float:
-    return round(time.timestamp(), 3)
+    seconds = round(time.timestamp(), 3)
+    # AWS writes a whole second without a fraction.
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def _lower_case_status(properties: Properties) -> Properties:
