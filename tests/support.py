@@ -22,6 +22,9 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 from botocore.config import Config
 
+from airflow_imgver.services import HEALTHIMAGING, SAGEMAKER_IMAGE
+from airflow_imgver.versions import VersionStatus, read_entry
+
 DATASTORE = "12345678901234567890123456789012"
 IMAGE_SET = "ea92b0d8838c72a3f25d00d13616f87e"
 IMAGE = "studio-kernel"
@@ -94,6 +97,16 @@ def image_version_entry(version: int, status: str = "CREATED", **more: Any) -> d
         "LastModifiedTime": STARTED + timedelta(hours=version, minutes=1),
         **more,
     }
+
+
+def image_set_status(entry: Mapping[str, Any]) -> VersionStatus:
+    """The status of an entry that HealthImaging lists."""
+    return read_entry(entry, HEALTHIMAGING.fields)
+
+
+def image_version_status(entry: Mapping[str, Any]) -> VersionStatus:
+    """The status of an entry that SageMaker lists."""
+    return read_entry(entry, SAGEMAKER_IMAGE.fields)
 
 
 def load_image_set(*entries: Mapping[str, Any]) -> None:

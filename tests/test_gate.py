@@ -24,7 +24,6 @@ from airflow_imgver.exceptions import (
     UnexpectedAnswerError,
     VersionFailedError,
 )
-from airflow_imgver.exceptions import GateError
 from airflow_imgver.gate.gate import Gate
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook

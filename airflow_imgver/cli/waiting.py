@@ -49,7 +49,7 @@ def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace, out: Tex
         while not _opens(gate, hook, display):
             left = started + args.timeout - time.monotonic()
             if left <= 0:
-                raise TimedOutError(f"Timed out after {args.timeout:g} s. Last seen: {one_line(str(gate))}")
+                raise TimedOutError(f"Timed out after {args.timeout:g} s. Last seen: {one_line(str(gate))}.")
             pause = min(args.interval, left)
             display.waiting(f"Waiting until {args.wait_until}: {gate.news}", gate.about, pause)
             time.sleep(pause)

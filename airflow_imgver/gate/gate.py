@@ -28,7 +28,7 @@ from airflow_imgver.gate.polling import poll_all
 from airflow_imgver.gate.settings import Watch
 from airflow_imgver.gate.watched import Answer, Watched
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.text import timestamp
+from airflow_imgver.text import one_line, timestamp
 from airflow_imgver.versions import Phase, WaitUntil
 
 
@@ -165,7 +165,7 @@ class Gate:
             return only.news
         unsettled = self.unsettled
         opened = self.size - len(unsettled) - self._failed
-        statuses = Counter(watched.seen.status for watched in unsettled if watched.seen)
+        statuses = Counter(one_line(watched.seen.status) for watched in unsettled if watched.seen)
         missing = sum(watched.missing for watched in unsettled)
         unseen = len(unsettled) - sum(statuses.values()) - missing
         counts = [

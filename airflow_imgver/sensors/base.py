@@ -111,7 +111,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         try:
             return super().execute(context=context)
         except AirflowSensorTimeout as error:
-            timeout = AirflowSensorTimeout(f"{error} Last seen: {gate}")
+            timeout = AirflowSensorTimeout(f"{error} Last seen: {gate}.")
             if self.never_fail:
                 # Airflow only skips a deferred sensor here; a gate must end the same in all modes.
                 raise AirflowSkipException(f"Skipping due to never_fail is set to True. {timeout}") from error

@@ -122,7 +122,7 @@ def test_an_open_gate_returns_the_entry_of_the_event() -> None:
 def test_no_event_or_a_strange_one_is_an_error_and_never_a_success_or_a_skip(
     event: Any, flags: dict[str, bool]
 ) -> None:
-    with pytest.raises(UnexpectedEventError, match="clear the task"):
+    with pytest.raises(UnexpectedEventError, match="Clear the task to wait again"):
         gate(**flags).resume_execution("execute_complete", {"event": event}, {})
 
 
@@ -196,9 +196,7 @@ def test_ids_come_from_the_xcom_of_the_task_before_and_order_the_two() -> None:
 
 @pytest.mark.parametrize("cls", [HealthImagingImageSetVersionSensor, SageMakerImageVersionSensor])
 def test_what_says_what_is_watched_is_templated(cls: Any) -> None:
-    assert {*cls.service.identity_names, "version", "aws_conn_id", "region_name"} <= {
-        *cls.template_fields
-    }
+    assert {*cls.service.identity_names, "version", "aws_conn_id", "region_name"} <= {*cls.template_fields}
 
 
 def test_the_default_of_deferrable_is_airflows() -> None:
