@@ -32,10 +32,14 @@ def test_an_error_carries_its_message_and_survives_pickling(error: type[Exceptio
 
 
 def test_a_call_error_keeps_what_it_knows_of_the_call() -> None:
-    made = ResourceMissingError("gone", operation="ListImageVersions", code="ResourceNotFound", expired=True)
+    made = ResourceMissingError(
+        "gone", about="image a", operation="ListImageVersions", code="ResourceNotFound", expired=True
+    )
     again = pickle.loads(pickle.dumps(made))
     assert isinstance(again, AwsCallError)
     assert vars(again) == {
+        "message": "gone",
+        "about": "image a",
         "operation": "ListImageVersions",
         "code": "ResourceNotFound",
         "transient": False,

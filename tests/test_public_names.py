@@ -33,6 +33,7 @@ NAMES = {
     "links.report": ["VersionReportLink"],
     "exceptions": [
         "AwsCallError",
+        "GateError",
         "InvalidIdentityError",
         "InvalidOutputError",
         "InvalidQueryError",

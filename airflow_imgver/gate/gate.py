@@ -34,7 +34,7 @@ from airflow_imgver.gate.polling import poll_all
 from airflow_imgver.gate.settings import Watch
 from airflow_imgver.gate.watched import Answer, Watched
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.text import timestamp
+from airflow_imgver.text import one_line, timestamp
 from airflow_imgver.versions import Phase, WaitUntil
 
 
@@ -199,7 +199,7 @@ class Gate:
             return only.news
         unsettled = self.unsettled
         opened = self.size - len(unsettled) - self._failed
-        statuses = Counter(watched.seen.status for watched in unsettled if watched.seen)
+        statuses = Counter(one_line(watched.seen.status) for watched in unsettled if watched.seen)
         missing = sum(watched.missing for watched in unsettled)
         unseen = len(unsettled) - sum(statuses.values()) - missing
         counts = [
@@ -224,7 +224,7 @@ class Gate:
     def last_seen(self) -> str:
         """What a timeout reports: errors that kept the gate from AWS, then what the last polls showed."""
         trouble = str(self._trouble)
-        return f"{trouble} Last seen: {self}" if trouble else f"Last seen: {self}"
+        return f"{trouble} Last seen: {self}." if trouble else f"Last seen: {self}."
 
     def __str__(self) -> str:
         return f"{self.news}: {self.about}" if self.about else self.news

@@ -13,6 +13,7 @@ from airflow_imgver.gate.gate import Gate
 from airflow_imgver.gate.settings import Watch
 from airflow_imgver.gate.watched import Answer
 from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.text import sentence
 from airflow_imgver.triggers.clients import SharedPoller, acquire_poller
 from airflow_imgver.triggers.poller import Inbox, Interest, Poller
 from airflow_imgver.triggers.schedule import SOONEST_FIRST_POLL, Pace, Schedule
@@ -82,7 +83,7 @@ class Wait:
         except Exception as error:  # noqa: BLE001  # every error must reach the task
             # Left to Airflow it would be an AirflowException in the task, and soft_fail would make it a skip.
             self._log.exception("The trigger failed")
-            return error_event(TriggerFailedError(f"{type(error).__name__}: {error}"))
+            return error_event(TriggerFailedError(sentence(f"{type(error).__name__}: {error}")))
         finally:
             self._end()
 

@@ -92,12 +92,15 @@ def test_an_error_of_awss_becomes_the_class_that_says_whether_to_try_again(
     assert type(error) is expected
     assert (error.code, error.operation, error.transient, error.expired) == (
         code,
-        hook_class.operation,
+        hook_class.service.listing.operation,
         transient,
         False,
     )
+    # Where it does not exist, the region or the connection may be the wrong one.
+    went = "The call went to us-east-1 with the connection aws_default. "
     assert str(error) == (
-        f"{hook_class.operation} for {ABOUT[hook_class]} was refused: {code}: AWS's own words"
+        f"{code} from {hook_class.service.listing.operation}: AWS's own words. "
+        f"{went if expected is ResourceMissingError else ''}The call was for {ABOUT[hook_class]}."
     )
 
 
@@ -132,7 +135,8 @@ def test_a_broken_answer_is_passing_trouble(
 ) -> None:
     error = failure_of(hook_class, kind=kind)
     assert error.transient
-    assert str(error).startswith(f"{hook_class.operation} for {ABOUT[hook_class]} ")
+    assert hook_class.service.listing.operation in error.message
+    assert str(error).endswith(f" The call was for {ABOUT[hook_class]}.")
 
 
 @BOTH
@@ -227,7 +231,9 @@ def test_a_later_page_that_fails_is_named_like_the_first(loaded: str) -> None:
     )
     stream = HealthImagingHook().iter_image_set_versions(DATASTORE, IMAGE_SET, page_size=1)
     assert next(stream)["versionId"] == "3"
-    with pytest.raises(AwsCallError, match=f"ListImageSetVersions for image set {IMAGE_SET}"):
+    with pytest.raises(
+        AwsCallError, match=rf"^AccessDeniedException from ListImageSetVersions: .*{IMAGE_SET}"
+    ):
         next(stream)
 
 

@@ -116,8 +116,9 @@ class TestImageSets:
         inject_fault(
             "medical-imaging", "SearchImageSets", error={"code": "AccessDeniedException"}, times=None
         )
-        with pytest.raises(AwsCallError, match=f"^SearchImageSets for data store {DATASTORE} was refused"):
+        with pytest.raises(AwsCallError, match="^AccessDeniedException from SearchImageSets: ") as caught:
             found()
+        assert caught.value.about == f"The call was for data store {DATASTORE}."
 
 
 @pytest.mark.usefixtures("aws_connection")
@@ -142,7 +143,7 @@ def test_an_answer_without_an_id_is_an_error_that_quotes_nothing_of_it(
 
     with stub_aws(answer) as stub:
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json(stub.url))
-        with pytest.raises(UnexpectedAnswerError, match="imageSetId is no text") as raised:
+        with pytest.raises(UnexpectedAnswerError, match="imageSetId is not a text") as raised:
             found()
     assert "MISTER" not in str(raised.value)
 

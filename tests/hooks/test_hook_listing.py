@@ -270,7 +270,7 @@ def test_a_name_that_breaks_awss_pattern_is_refused_before_any_request(aws_conne
 
 @pytest.mark.parametrize("good", ["a", "a" * 63, "A-b.c9", "9"])
 def test_a_name_that_fits_awss_pattern_is_asked_for(aws_connection: str, good: str) -> None:
-    assert SageMakerImageHook.check({"image_name": good}) == {"image_name": good}
+    assert SageMakerImageHook.service.check({"image_name": good}) == {"image_name": good}
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +285,7 @@ def test_the_pattern_of_a_name_is_that_of_botocores_model(models_image_name: Any
     fits = bool(re.fullmatch(models_image_name["pattern"].rstrip("$"), name))
     fits = fits and models_image_name["min"] <= len(name) <= models_image_name["max"]
     try:
-        SageMakerImageHook.check({"image_name": name})
+        SageMakerImageHook.service.check({"image_name": name})
     except InvalidIdentityError:
         assert not fits
     else:
@@ -441,4 +441,4 @@ def test_an_unknown_status_is_logged_once_per_process(aws_connection: str) -> No
                 hook.observe(IDENTITY)
     (line,) = log.about("BEWITCHED_FOR_ONE_TEST")
     assert "warning" in line
-    assert "taken for ready" in line
+    assert "counts as ready here" in line

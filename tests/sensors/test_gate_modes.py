@@ -158,7 +158,7 @@ def test_a_timeout_ends_the_gate_the_same_way_in_each_mode(
     assert type(outcome.error) is expected
     if not flags:
         assert str(outcome.error).endswith(
-            f"Last seen: image set {IMAGE_SET} in data store {DATASTORE}: version 4 is UPDATING (LOCKED)"
+            f"Last seen: UPDATING (LOCKED, version 4): image set {IMAGE_SET} in data store {DATASTORE}."
         )
 
 

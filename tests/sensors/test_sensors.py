@@ -122,7 +122,7 @@ def test_an_open_gate_returns_the_entry_of_the_event() -> None:
 def test_no_event_or_a_strange_one_is_an_error_and_never_a_success_or_a_skip(
     event: Any, flags: dict[str, bool]
 ) -> None:
-    with pytest.raises(UnexpectedEventError, match="clear the task"):
+    with pytest.raises(UnexpectedEventError, match="Clear the task to wait again"):
         gate(**flags).resume_execution("execute_complete", {"event": event}, {})
 
 

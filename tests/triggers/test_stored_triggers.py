@@ -37,7 +37,7 @@ def test_what_an_earlier_release_stored_still_makes_a_trigger_that_means_the_sam
     classpath, kwargs = trigger.serialize()
     assert classpath == stored["classpath"]
     assert {name: kwargs[name] for name in stored["kwargs"]} == stored["kwargs"]
-    trigger.gate()
+    trigger.watch.gate()
     trigger.hook()
 
 
@@ -52,7 +52,7 @@ def test_a_row_of_airflows_table_as_an_earlier_release_left_it_still_makes_a_tri
     kwargs = Trigger._decrypt_kwargs(row["kwargs"])
     trigger = resolve_name(row["classpath"])(**kwargs)
     assert set(kwargs) == set(trigger.serialize()[1])
-    trigger.gate()
+    trigger.watch.gate()
 
 
 @EACH

@@ -93,7 +93,7 @@ def test_a_gate_opens_when_what_is_going_on_has_come_to_its_end(aws_connection: 
         event = event_of(image_trigger(version=image_version_entry(1)["ImageVersionArn"]))
     assert event["status"] == "open"
     assert (event["entry"]["Version"], event["entry"]["ImageVersionStatus"]) == (1, "CREATED")
-    assert log.about("Waiting until ready: image studio-kernel: version 1 is CREATING")
+    assert log.about("Waiting until ready: CREATING (version 1), next poll in 0 s: image studio-kernel")
     assert list_calls() >= 3
 
 
@@ -161,8 +161,8 @@ def test_a_deadline_ends_it_and_says_what_was_last_seen() -> None:
     assert event == {
         "status": "timeout",
         "message": (
-            f"The gate timed out. Last seen: image set {IMAGE_SET} in data store {DATASTORE}: "
-            "version 4 is UPDATING (LOCKED)"
+            "The gate timed out. Last seen: UPDATING (LOCKED, version 4): "
+            f"image set {IMAGE_SET} in data store {DATASTORE}."
         ),
     }
     assert time.monotonic() - started < 5
@@ -171,7 +171,7 @@ def test_a_deadline_ends_it_and_says_what_was_last_seen() -> None:
 
 def test_a_long_pause_does_not_outlast_the_deadline(aws_connection: str) -> None:
     event = event_of(image_set_trigger(poke_interval=3600, deadline=soon(0.1)))
-    assert event["message"].endswith("no version listed yet")
+    assert event["message"].startswith("The gate timed out. Last seen: no version listed yet: image set ")
     assert list_calls() == 0
 
 
@@ -190,7 +190,8 @@ def test_a_transient_error_is_waited_out_and_logged(aws_connection: str, fault: 
     with logged() as log:
         assert event_of(image_set_trigger())["status"] == "open"
     (line,) = log.about("This may pass (1 so far, 1 in a row)")
-    assert f"ListImageSetVersions for image set {IMAGE_SET}" in line
+    assert "ListImageSetVersions" in line.split("This may pass")[0]
+    assert f"The call was for image set {IMAGE_SET} in data store {DATASTORE}." in line
 
 
 def test_passing_trouble_is_counted_in_the_log(aws_connection: str) -> None:
@@ -210,16 +211,12 @@ def test_a_permanent_refusal_ends_it_at_once(
     aws_connection: str, make: Callable[..., ImageVersionTrigger], code: str
 ) -> None:
     trigger = make()
-    hook = trigger.hook_class()
-    inject_fault(
-        hook.service.client_type,
-        hook.service.listing.operation,
-        error={"code": code, "message": "no"},
-        times=None,
-    )
+    service = trigger.service
+    refusal = {"code": code, "message": "no"}
+    inject_fault(service.client_type, service.listing.operation, error=refusal, times=None)
     event = event_of(trigger)
     assert (event["status"], event["error"]) == ("error", "AwsCallError")
-    assert f"{code}: no" in event["message"]
+    assert event["message"].startswith(f"{code} from {service.listing.operation}: no. ")
     assert list_calls() == 1
 
 
@@ -322,7 +319,7 @@ def test_what_is_waited_for_is_logged_when_it_changes_and_not_at_every_poll(
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json(stub.url))
         event_of(image_set_trigger())
     assert len(stub.asked) == 9
-    assert [line.split("version 4 is ")[1].split(" ")[0] for line in log.about("Waiting until ready")] == [
+    assert [line.split("until ready: ")[1].split(" ")[0] for line in log.about("Waiting until ready")] == [
         "COPYING",
         "UPDATING",
     ]
@@ -377,9 +374,8 @@ class WatchedHook(HealthImagingHook):
 
 
 class WatchedTrigger(HealthImagingImageSetVersionTrigger):
-    @classmethod
-    def hook_class(cls) -> type[ImageVersionHook]:
-        return WatchedHook
+    def hook(self) -> ImageVersionHook:
+        return WatchedHook(aws_conn_id=self.aws_conn_id, config=self.botocore_config)
 
 
 @pytest.fixture
