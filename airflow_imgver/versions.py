@@ -267,7 +267,8 @@ def _failure(found: VersionStatus, of: str) -> VersionFailedError | VersionDelet
             "wait_until='deleted' or 'settled' opens on a deleted version.",
             about=about,
         )
-    reason = f": {sentence(found.reason)}" if (found.reason or "").strip() else ", and AWS gave no reason."
+    said = (found.reason or "").strip()
+    reason = f": {sentence(said)}" if said else ", and AWS gave no reason."
     return VersionFailedError(
         f"{one_line(found.status)}{reason} Fix the cause and repeat the action that made this version; "
         "wait_until='settled' opens on a failed version too.",

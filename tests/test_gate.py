@@ -128,5 +128,6 @@ def test_an_identity_that_is_none_is_refused_when_the_gate_is_made() -> None:
         Gate(SageMakerImageHook, {"image_name": "--"})
 
 
-def test_every_error_of_a_poll_is_named() -> None:
-    assert {AwsCallError, ResourceMissingError, UnexpectedAnswerError, VersionFailedError} <= set(GATE_ERRORS)
+def test_every_error_of_a_poll_is_an_error_of_a_gate() -> None:
+    polls = (AwsCallError, ResourceMissingError, UnexpectedAnswerError, VersionFailedError)
+    assert all(issubclass(error, GateError) for error in polls)

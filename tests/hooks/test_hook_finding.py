@@ -116,7 +116,7 @@ class TestImageSets:
         inject_fault(
             "medical-imaging", "SearchImageSets", error={"code": "AccessDeniedException"}, times=None
         )
-        with pytest.raises(AwsCallError, match="^AccessDeniedException from SearchImageSets: ") as caught:
+        with pytest.raises(AwsCallError, match=r"^AccessDeniedException from SearchImageSets: ") as caught:
             found()
         assert caught.value.about == f"The call was for data store {DATASTORE}."
 
