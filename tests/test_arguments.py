@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from support import IMAGE
 
-from airflow_imgver.arguments.identities import version_number, wait_until_value
+from airflow_imgver.arguments.identities import wait_until_value, wanted_version
 from airflow_imgver.exceptions import InvalidIdentityError
+from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from airflow_imgver.exceptions import InvalidIdentityError
     ],
 )
 def test_a_version_may_be_a_number_digits_or_an_arn(value: Any, number: int | None) -> None:
-    assert version_number(value) == number
+    assert wanted_version(value, SAGEMAKER_IMAGE, IMAGE).number == number
 
 
 @pytest.mark.parametrize(
@@ -46,8 +47,8 @@ def test_a_version_may_be_a_number_digits_or_an_arn(value: Any, number: int | No
     ],
 )
 def test_an_invalid_version_is_refused_and_the_fix_is_named(value: Any) -> None:
-    with pytest.raises(InvalidIdentityError, match="version must be a version number"):
-        version_number(value)
+    with pytest.raises(InvalidIdentityError, match="version must be"):
+        wanted_version(value, SAGEMAKER_IMAGE, IMAGE)
 
 
 @pytest.mark.parametrize("value", ["ready", "settled", "deleted"])

@@ -111,8 +111,8 @@ def test_the_demo_shows_the_gates_waiting_and_the_versions_that_went_to_xcom(
     copy_gate = [line for line in output.splitlines() if "healthimaging_copy.wait_for_copy" in line]
     build_gate = [line for line in output.splitlines() if "sagemaker_image.wait_for_image" in line]
     for gate, busy, ready in (
-        (copy_gate, "version 5 is COPYING", "version 5 is COPIED"),
-        (build_gate, "version 3 is CREATING", "version 3 is CREATED"),
+        (copy_gate, "COPYING (LOCKED, version 5)", "COPIED (ACTIVE, version 5)"),
+        (build_gate, "CREATING (version 3)", "CREATED (version 3)"),
     ):
         lines = "\n".join(gate)
         assert lines.index(busy) < lines.index("deferred") < lines.index(f"success: {ready}"), output

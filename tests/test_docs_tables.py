@@ -14,12 +14,12 @@ import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, conf
 from pages import GATES, REFERENCE, blocks, table_under, tables
-from support import client_of
+from support import client_of, image_set_status, image_version_status
 
 from airflow_imgver import emulator, exceptions
 from airflow_imgver.exceptions import VersionDeletedError, VersionFailedError
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
-from airflow_imgver.versions import Phase, gate_opens, image_set_status, image_version_status
+from airflow_imgver.versions import Phase, gate_opens
 
 # --- the reference --------------------------------------------------------------------------------------
 

@@ -44,4 +44,5 @@ def test_a_call_error_keeps_what_it_knows_of_the_call() -> None:
         "code": "ResourceNotFound",
         "transient": False,
         "expired": True,
+        "answered": False,
     }

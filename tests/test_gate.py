@@ -19,14 +19,18 @@ from support import (
 from airflow_imgver.emulator import inject_fault
 from airflow_imgver.exceptions import (
     AwsCallError,
+    GateError,
     InvalidIdentityError,
     ResourceMissingError,
     UnexpectedAnswerError,
     VersionFailedError,
 )
 from airflow_imgver.gate.gate import Gate
+from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
 from airflow_imgver.text import as_plain
 
 IDENTITY = {"datastore_id": DATASTORE, "image_set_id": IMAGE_SET}
@@ -36,22 +40,22 @@ pytestmark = pytest.mark.usefixtures("aws_connection")
 
 
 def image_set_gate(**rule: Any) -> Gate:
-    return Gate(HealthImagingHook, IDENTITY, **rule)
+    return Watch(HEALTHIMAGING, IDENTITY, GateSettings(**rule)).gate()
 
 
 def image_gate(**rule: Any) -> Gate:
-    return Gate(SageMakerImageHook, {"image_name": IMAGE}, **rule)
+    return Watch(SAGEMAKER_IMAGE, {"image_name": IMAGE}, GateSettings(**rule)).gate()
 
 
 def test_a_gate_reports_the_status_that_it_last_saw() -> None:
     gate, hook = image_set_gate(), HealthImagingHook()
-    assert str(gate) == f"{OF}: no version listed yet"
+    assert str(gate) == f"no version listed yet: {OF}"
     assert gate.plain() is None
     gate.poll(hook)
-    assert str(gate) == f"{OF}: AWS says that it does not exist"
+    assert str(gate) == f"AWS says that it does not exist: {OF}"
     load_image_set(image_set_entry(4))
     assert gate.poll(hook)
-    assert str(gate) == f"{OF}: version 4 is UPDATED (ACTIVE)"
+    assert str(gate) == f"UPDATED (ACTIVE, version 4): {OF}"
     assert gate.plain() == as_plain(image_set_entry(4))
 
 
@@ -59,7 +63,7 @@ def test_a_gate_on_a_version_that_is_not_listed_yet_waits_for_it() -> None:
     load_image_set(image_set_entry(4))
     gate, hook = image_set_gate(version="5"), HealthImagingHook()
     assert not gate.poll(hook)
-    assert str(gate) == f"{OF}: no version 5 listed yet"
+    assert str(gate) == f"version 5 not listed yet: {OF}"
     load_image_set(image_set_entry(4), image_set_entry(5))
     assert gate.poll(hook)
 
@@ -68,16 +72,16 @@ def test_what_is_missing_is_counted_in_a_row_and_forgotten_once_it_is_there() ->
     gate, hook = image_gate(not_found_retries=2), SageMakerImageHook()
     assert not gate.poll(hook)
     assert not gate.poll(hook)
-    assert gate.retries_left == 0
+    assert gate.remaining.settings.not_found_retries == 0
     load_image(image_version_entry(1, "ARCHIVED") | {"ImageVersionStatus": "CREATED"})
     assert gate.poll(hook)
-    assert gate.retries_left == 2
+    assert gate.remaining.settings.not_found_retries == 2
 
 
 def test_what_stays_missing_is_an_error_after_its_retries() -> None:
     gate, hook = image_gate(not_found_retries=1), SageMakerImageHook()
     assert not gate.poll(hook)
-    with pytest.raises(ResourceMissingError, match="ListImageVersions for image studio-kernel"):
+    with pytest.raises(ResourceMissingError, match=r"ListImageVersions: .* for image studio-kernel\."):
         gate.poll(hook)
 
 
@@ -87,7 +91,7 @@ def test_passing_trouble_leaves_the_count_as_it_is() -> None:
     inject_fault("sagemaker", "ListImageVersions", error={"code": "AccessDeniedException"})
     with pytest.raises(AwsCallError):
         gate.poll(hook)
-    assert gate.retries_left == 1
+    assert gate.remaining.settings.not_found_retries == 1
 
 
 @pytest.mark.parametrize("wait_until", ["ready", "settled"])
@@ -104,7 +108,9 @@ def test_a_deleted_version_of_an_image_is_one_that_is_listed_no_more() -> None:
 
 def test_a_failed_version_names_the_image_set() -> None:
     load_image_set(image_set_entry(2, "UPDATE_FAILED"))
-    with pytest.raises(VersionFailedError, match=f"^{OF}: version 2 is UPDATE_FAILED"):
+    with pytest.raises(
+        VersionFailedError, match=f"^UPDATE_FAILED, and AWS gave no reason.*It is version 2 of {OF}"
+    ):
         image_set_gate().poll(HealthImagingHook())
 
 
@@ -125,7 +131,7 @@ def test_a_rule_that_is_none_is_refused_when_the_gate_is_made(bad: Any, error: t
 
 def test_an_identity_that_is_none_is_refused_when_the_gate_is_made() -> None:
     with pytest.raises(InvalidIdentityError, match="image_name"):
-        Gate(SageMakerImageHook, {"image_name": "--"})
+        Watch(SAGEMAKER_IMAGE, {"image_name": "--"}, GateSettings()).gate()
 
 
 def test_every_error_of_a_poll_is_an_error_of_a_gate() -> None:

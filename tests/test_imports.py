@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arguments": {"exceptions", "services", "versions"},
     "hooks": {"exceptions", "text", "options", "versions", "services", "arguments"},
     "gate": {"exceptions", "text", "options", "versions", "services", "arguments", "hooks"},
-    "triggers": {"exceptions", "options", "services", "hooks", "gate"},
+    "triggers": {"exceptions", "text", "options", "services", "hooks", "gate"},
     "links": {"services"},
     "sensors": {"exceptions", "services", "arguments", "hooks", "gate", "triggers", "links"},
     "reports": {"exceptions", "text", "options", "versions", "services", "hooks"},

@@ -9,7 +9,6 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -54,15 +53,6 @@ class ImageVersionHook(AwsGenericHook[Any]):
         if "verify" in kwargs:
             kwargs["verify"] = verify_value(kwargs["verify"])
         super().__init__(*args, **kwargs)
-        self._missing_connection: str | None = None
-
-    def get_connection(self, conn_id: str) -> Any:  # type: ignore[override]  # a class method there
-        """Return the Airflow connection; the base class goes on without one that does not exist."""
-        try:
-            return super().get_connection(conn_id)
-        except AirflowNotFoundException:
-            self._missing_connection = conn_id
-            raise
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
@@ -243,8 +233,13 @@ class ImageVersionHook(AwsGenericHook[Any]):
                 about,
                 service=self.service,
                 sender=self._sender,
-                missing_connection=self._missing_connection,
+                missing_connection=self._missing_connection(),
             ) from (None if quotes_a_credential(error) else error)
+
+    def _missing_connection(self) -> str | None:
+        """Return the connection's id where it does not exist; the base class goes on without it."""
+        resolved = self.__dict__.get("conn_config")
+        return self.aws_conn_id or None if resolved is not None and not resolved else None
 
     def _sender(self) -> str:
         connection = f"the connection {self.aws_conn_id}" if self.aws_conn_id else "no Airflow connection"

@@ -261,7 +261,7 @@ def test_an_id_that_breaks_awss_pattern_is_refused_before_any_request(
     assert list_calls() == 0
 
 
-@pytest.mark.parametrize("bad", ["", "-a", "a-", "a--b", "a_b", "a" * 64, "a\n", "a/b", "..", None, 7])
+@pytest.mark.parametrize("bad", ["", "-a", "a-", "a--b", "a_b", "a" * 64, "a\n", "a/b", "..", None, 7.0])
 def test_a_name_that_breaks_awss_pattern_is_refused_before_any_request(aws_connection: str, bad: Any) -> None:
     with pytest.raises(InvalidIdentityError, match="image_name must be 1 to 63 letters and digits"):
         SageMakerImageHook().list_image_versions(bad)

@@ -89,9 +89,8 @@ def test_one_log_line_says_what_the_interval_has_become_and_which_option_changes
         waiting = [trigger(each, poke_interval=0.5) for each in image_sets(30)]
         run_until(lambda: bool(lines()) and len(timeline.polls) > 40, *waiting)
     assert "\n".join(lines()) == (
-        "30 versions are waited for, which asks for 60.0 requests a second, and "
-        "[imgver] healthimaging_requests_per_second allows 10: "
-        "each is looked at about every 3 s instead of every 0 s"
+        "Polling each version about every 3 s instead of every 0 s: 30 versions need 60.0 requests a second, "
+        "and [imgver] healthimaging_requests_per_second allows 10."
     )
 
 
@@ -239,8 +238,9 @@ def test_a_budget_that_cannot_be_one_is_refused_with_its_name(
     hook: Any, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json("http://127.0.0.1:9"))
-    monkeypatch.setenv(f"AIRFLOW__IMGVER__{hook.budget_option.upper()}", value)
-    with pytest.raises(ValueError, match=rf"\[imgver\] {hook.budget_option} must be a number above 0, not "):
+    option = hook.service.requests_per_second.name
+    monkeypatch.setenv(f"AIRFLOW__IMGVER__{option.upper()}", value)
+    with pytest.raises(ValueError, match=rf"\[imgver\] {option} must be a number above 0, not "):
         _ = hook().conn
 
 

@@ -96,7 +96,7 @@ def test_what_may_pass_never_passes_for_deleted(name: str, monkeypatch: pytest.M
 def test_what_cannot_pass_fails_at_once_with_aws_s_words(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     event, polls = met_first(monkeypatch, refusal(code, "by policy", 403))
     assert (event["error"], polls) == ("AwsCallError", 1)
-    assert f"was refused: {code}: by policy" in event["message"]
+    assert f"{code} from ListImageSetVersions: by policy." in event["message"]
 
 
 def test_a_missing_image_set_is_waited_for_a_few_polls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,8 @@ def test_a_page_out_of_order_and_an_empty_page_with_a_token_hide_nothing(
     with aws(monkeypatch, answer):
         event = asyncio.run(event_of(trigger([ONE])))
     assert event["error"] == "VersionFailedError"
-    assert "version 9 is COPY_FAILED" in event["message"]
+    assert "COPY_FAILED" in event["message"]
+    assert "It is version 9 of" in event["message"]
 
 
 def test_an_entry_that_cannot_be_read_fails_the_gate_and_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,7 @@ def test_an_error_of_our_own_in_a_thread_fails_the_gate_and_frees_the_thread(
     with aws(monkeypatch, lambda asked: listing(image_set_entry(1, imageSetId=asked_about(asked)))):
         events = asyncio.run(events_of(*(trigger(each) for each in image_sets(5))))
     assert [event["status"] for event in events] == ["error"] + ["open"] * 4
-    assert (events[0]["error"], events[0]["message"]) == ("TriggerFailedError", "RuntimeError: a bug")
+    assert (events[0]["error"], events[0]["message"]) == ("TriggerFailedError", "RuntimeError: a bug.")
 
 
 def test_a_read_that_never_ends_is_given_up_after_the_read_timeout_and_holds_up_no_other_wait(

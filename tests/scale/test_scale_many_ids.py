@@ -31,9 +31,11 @@ from waits import (
 
 from airflow_imgver.exceptions import InvalidIdentityError, ResourceMissingError, VersionFailedError
 from airflow_imgver.gate.gate import Gate
+from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
-from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
 from airflow_imgver.triggers.healthimaging import HealthImagingImageSetVersionTrigger
 
 
@@ -54,7 +56,8 @@ class LazySequence(Sequence[Any]):
 
 
 def gate(image_set_id: Any, **more: Any) -> Gate:
-    return Gate(HealthImagingHook, {"datastore_id": DATASTORE, "image_set_id": image_set_id}, **more)
+    identity = {"datastore_id": DATASTORE, "image_set_id": image_set_id}
+    return Watch(HEALTHIMAGING, identity, GateSettings(**more)).gate()
 
 
 def sensor(image_set_id: Any, **more: Any) -> HealthImagingImageSetVersionSensor:
@@ -136,7 +139,7 @@ def test_one_version_is_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_list_of_versions_of_another_length_is_refused() -> None:
-    with pytest.raises(InvalidIdentityError, match="version is a list of 2, and image_set_id one of 3"):
+    with pytest.raises(InvalidIdentityError, match="version is a list of 2, and image_set_id is a list of 3"):
         gate(IDS, version=[1, 2])
 
 
@@ -151,7 +154,7 @@ def test_an_empty_list_opens_at_once_and_says_so(
         monkeypatch.setattr(type(task), "log", _Lines(lines), raising=False)
         assert run(task) == []
     assert not timeline.polls
-    assert lines == ["Open: the list of ids is empty, and there is nothing to wait for."]
+    assert lines == ["Open: the list of ids is empty."]
 
 
 class _Lines:
@@ -220,10 +223,8 @@ def test_one_error_names_every_id_that_failed_with_aws_s_words(monkeypatch: pyte
     assert event["message"] == str(poked.value)
     assert event["message"].startswith("10 of 30 failed:\n- ")
     for number in range(0, 30, 3):
-        assert (
-            f"image set {number:032d} in data store {DATASTORE}: version 1 is COPY_FAILED" in event["message"]
-        )
-        assert f"AWS says: no room for {number} " in event["message"]
+        assert f"It is version 1 of image set {number:032d} in data store {DATASTORE}." in event["message"]
+        assert f"COPY_FAILED: no room for {number}. " in event["message"]
     assert f"image set {1:032d}" not in event["message"]
 
 
@@ -340,14 +341,15 @@ def test_progress_is_logged_when_it_changes_and_otherwise_once_a_minute(
 
     in_fast_time(waiting)
     settled = [(at, line) for at, line in lines if at > 60]
-    assert settled[0][1].partition("; next look")[0] == (
-        "Waiting until ready: 0 of 10 ready; 8 COPYING; 1 missing; 1 failed; busy longest, since "
-        f"2026-11-20 03:02:00 UTC: image set {2:032d} in data store {DATASTORE}: "
-        "version 3 is COPYING (LOCKED)"
+    news, _, about = settled[0][1].partition(", next poll in ")
+    assert news == "Waiting until ready: 0 of 10 ready, 8 COPYING, 1 missing, 1 failed"
+    assert about.partition(": ")[2] == (
+        "busy longest since 2026-11-20 03:02:00 UTC is COPYING (LOCKED, version 3): "
+        f"image set {2:032d} in data store {DATASTORE}"
     )
-    assert ": 3 of 10 ready; 5 COPYING;" in settled[-1][1]
+    assert ": 3 of 10 ready, 5 COPYING, " in settled[-1][1]
     assert f"image set {5:032d}" in settled[-1][1]
-    assert "; next look in " in settled[-1][1]
+    assert ", next poll in " in settled[-1][1]
     pauses = [later[0] - earlier[0] for earlier, later in pairwise(settled)]
     assert max(pauses) <= 91
     # A line a minute for twenty minutes, and a few for what changed.
@@ -359,19 +361,19 @@ def test_progress_is_logged_when_it_changes_and_otherwise_once_a_minute(
 NO_IDS = [
     (None, "image_set_id is None"),
     ("None", "image_set_id is None"),
-    (7, "image_set_id must be an id or a list of ids, not 7"),
+    (7, "image_set_id must be 32 digits and lower-case letters, not 7"),
     (True, "must be an id or a list of ids"),
     ({"id": IDS[0]}, "must be an id or a list of ids"),
     (b"0" * 32, "must be an id or a list of ids"),
-    ("[1, 2", "looks like a list and cannot be read as one"),
-    ("[open('x')]", "looks like a list and cannot be read as one"),
-    ([*IDS, "nonsense"], "at position 3 of the list: image_set_id must be 32 digits"),
-    ([IDS[0], 7], "at position 1 of the list: image_set_id must be 32 digits"),
-    ([None, *IDS], "at position 0 of the list: image_set_id must be 32 digits"),
-    ([IDS[0], [IDS[1]]], "at position 1 of the list"),
-    ([IDS[0], {"id": 1}], "at position 1 of the list"),
-    ([IDS[0], IDS[1] + "\n"], "at position 1 of the list"),
-    (f"['{IDS[0]}', None]", "at position 1 of the list"),
+    ("[1, 2", "begins like a list and cannot be read as one"),
+    ("[open('x')]", "begins like a list and cannot be read as one"),
+    ([*IDS, "nonsense"], "At position 3 of the list: image_set_id must be 32 digits"),
+    ([IDS[0], 7], "At position 1 of the list: image_set_id must be 32 digits"),
+    ([None, *IDS], "At position 0 of the list: image_set_id must be 32 digits"),
+    ([IDS[0], [IDS[1]]], "At position 1 of the list"),
+    ([IDS[0], {"id": 1}], "At position 1 of the list"),
+    ([IDS[0], IDS[1] + "\n"], "At position 1 of the list"),
+    (f"['{IDS[0]}', None]", "At position 1 of the list"),
 ]
 
 
@@ -390,15 +392,15 @@ def test_what_cannot_be_ids_is_refused_before_any_request(
 
 
 def test_the_name_that_a_template_makes_of_nothing_is_no_image() -> None:
-    with pytest.raises(InvalidIdentityError, match="image_name is None; the XCom or template"):
-        Gate(SageMakerImageHook, {"image_name": "None"}, wait_until="deleted")
+    with pytest.raises(InvalidIdentityError, match="image_name is None: the XCom or template"):
+        Watch(SAGEMAKER_IMAGE, {"image_name": "None"}, GateSettings(wait_until="deleted")).gate()
 
 
 @pytest.mark.parametrize(("position", "bad"), [(0, "x"), (1, ""), (2, -1)])
 def test_a_bad_version_in_a_list_is_refused_with_its_position(position: int, bad: Any) -> None:
     versions: list[Any] = [1, 2, 3]
     versions[position] = bad
-    with pytest.raises(InvalidIdentityError, match=f"at position {position} of the list: version must be"):
+    with pytest.raises(InvalidIdentityError, match=f"At position {position} of the list: version must be"):
         gate(IDS, version=versions)
 
 
@@ -423,7 +425,7 @@ def test_a_hundred_thousand_ids_are_read_in_seconds_and_take_less_than_two_kilob
         assert tracemalloc.get_traced_memory()[0] < 100_000 * 2000
     finally:
         tracemalloc.stop()
-    assert str(again).startswith("0 of 100000 ready; 100000 not seen yet")
+    assert str(again).startswith("0 of 100000 ready, 100000 not polled yet")
 
 
 def test_the_arguments_of_a_hundred_thousand_ids_are_stored_in_four_megabytes(

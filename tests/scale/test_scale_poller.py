@@ -22,8 +22,10 @@ from waits import (
     trigger,
 )
 
+from airflow_imgver.arguments.identities import WantedVersion
 from airflow_imgver.gate.watched import Watched
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
 from airflow_imgver.triggers.poller import Inbox, Interest, Poller
 
 
@@ -32,7 +34,9 @@ class _Stub:
 
     def __init__(self, about: str, interval: float, inbox: Inbox, since: float) -> None:
         identity = {"datastore_id": DATASTORE, "image_set_id": about}
-        self.interest = Interest(Watched("it", identity, None, 0), inbox, since, interval)
+        self.interest = Interest(
+            Watched(HEALTHIMAGING, identity, WantedVersion(None), 0), inbox, since, interval
+        )
 
 
 def test_plans_made_anew_again_and_again_do_not_fill_the_heap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ def test_ten_minutes_of_throttling_are_waited_out_without_a_busy_loop_and_counte
     assert event["status"] == "open"
     assert 4 <= polls <= 30
     assert 600 <= took <= 600 + LONGEST_BACKOFF + 10
-    assert "ThrottlingException: Rate exceeded" in lines[0]
+    assert "ThrottlingException from ListImageSetVersions: Rate exceeded" in lines[0]
     assert f"({polls - 1} so far, {polls - 1} in a row)" in lines[-1]
 
 

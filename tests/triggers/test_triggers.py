@@ -275,21 +275,21 @@ def test_under_silent_fail_what_would_fail_the_gate_is_logged_and_it_waits_on(aw
 
 
 @pytest.mark.parametrize(
-    ("make", "bad"),
+    ("make", "bad", "error"),
     [
-        (image_set_trigger, {"image_set_id": "SHORT"}),
-        (image_set_trigger, {"version": "latest"}),
-        (image_trigger, {"wait_until": "never"}),
-        (image_trigger, {"deadline": "tomorrow"}),
-        (image_trigger, {"botocore_config": {"no_such_option": 1}}),
+        (image_set_trigger, {"image_set_id": "SHORT"}, "InvalidIdentityError"),
+        (image_set_trigger, {"version": "latest"}, "InvalidIdentityError"),
+        (image_trigger, {"wait_until": "never"}, "TriggerFailedError"),
+        (image_trigger, {"deadline": "tomorrow"}, "TriggerFailedError"),
+        (image_trigger, {"botocore_config": {"no_such_option": 1}}, "TriggerFailedError"),
     ],
 )
 def test_a_trigger_that_cannot_work_says_so_and_does_not_crash(
-    aws_connection: str, make: Callable[..., ImageVersionTrigger], bad: dict[str, Any]
+    aws_connection: str, make: Callable[..., ImageVersionTrigger], bad: dict[str, Any], error: str
 ) -> None:
     # A crash would be Airflow's own error in the task, which soft_fail turns into a skip.
     event = event_of(make(**bad))
-    assert (event["status"], event["error"]) == ("error", "TriggerFailedError")
+    assert (event["status"], event["error"]) == ("error", error)
     assert list_calls() == 0
 
 
