@@ -78,7 +78,7 @@ def test_a_gate_that_times_out_says_what_it_last_saw_in_both_modes_alike(
         assert run.tasks[f"after_{mode}_hard"] == "upstream_failed"
         (error,) = {line.error for line in run.log(f"{mode}_hard") if line.error}
         assert error.startswith("AirflowSensorTimeout: ")
-        assert f"version {version} is COPYING (LOCKED)" in error
+        assert f"COPYING (LOCKED, version {version})" in error
     figures.tell("A timeout: AirflowSensorTimeout with the state last seen, alike in both modes")
 
 
