@@ -48,11 +48,11 @@ def page(
     :return: The items of the page, and the token of the next page, None after the last.
     :raises ValidationException: this process did not return the token, or returned it for other arguments.
     """
-    first = 0 if token is None else _first_beyond(_marker_of(token, bound_to), items, key, descending)
+    first = 0 if token is None else _first_beyond(marker_of(token, bound_to), items, key, descending)
     on_page = list(items[first : first + size])
     if first + size >= len(items):
         return on_page, None
-    return on_page, _token_after(key(on_page[-1]), bound_to)
+    return on_page, token_after(key(on_page[-1]), bound_to)
 
 
 def _first_beyond(marker: Any, items: Sequence[T], key: Callable[[T], Any], descending: bool) -> int:
@@ -72,12 +72,18 @@ def _as_in_json(key: Any) -> Any:
     return [_as_in_json(part) for part in key] if isinstance(key, tuple | list) else key
 
 
-def _token_after(marker: Any, bound_to: Mapping[str, Any]) -> str:
+def token_after(marker: Any, bound_to: Mapping[str, Any]) -> str:
+    """Make the token of the page that begins beyond a marker."""
     text = json.dumps(marker).encode()
     return base64.urlsafe_b64encode(_signature(text, bound_to) + text).decode()
 
 
-def _marker_of(token: str, bound_to: Mapping[str, Any]) -> Any:
+def marker_of(token: str, bound_to: Mapping[str, Any]) -> Any:
+    """
+    Give the marker of a token.
+
+    :raises ValidationException: this process did not return the token, or returned it for other arguments.
+    """
     try:
         raw = base64.b64decode(token, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

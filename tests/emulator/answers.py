@@ -17,6 +17,8 @@ def check_every_answer(client: Any) -> Any:
 
 def _check_before_parsing(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
     service = operation_model.service_model.service_name
+    if operation_model.has_streaming_output and response_dict["status_code"] < 400:
+        return  # The body is the blob itself, and the client has not read it yet.
     body = json.loads(response_dict["body"] or b"{}")
     if response_dict["status_code"] < 400:
         check_answer(service, operation_model.name, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ class Clinic:
         self, image_set_id: str, latest: str, document: Any = None, **arguments: Any
     ) -> dict[str, Any]:
         """Update the DICOM attributes of an image set; the document may be JSON or what pretends to be."""
-        document = document or {"SchemaVersion": 1.1, "Patient": {"DICOM": {"PatientName": "ANON^ANON"}}}
+        document = document or {"SchemaVersion": 1.1, "Study": {"DICOM": {"StudyDescription": "CHEST"}}}
         blob = document if isinstance(document, bytes) else json.dumps(document).encode()
         return self.send_update(
             image_set_id, latest, {"DICOMUpdates": {"updatableAttributes": blob}}, **arguments
@@ -126,6 +127,28 @@ class Clinic:
 
     def revert(self, image_set_id: str, latest: str, to: str, **arguments: Any) -> dict[str, Any]:
         return self.send_update(image_set_id, latest, {"revertToVersionId": to}, **arguments)
+
+    def metadata(self, image_set_id: str, **arguments: Any) -> dict[str, Any]:
+        """Get the document of a version."""
+        answer = self.client.get_image_set_metadata(
+            datastoreId=self.datastore_id, imageSetId=image_set_id, **arguments
+        )
+        return dict(json.loads(gzip.decompress(answer["imageSetMetadataBlob"].read())))
+
+    def instances(self, image_set_id: str, **arguments: Any) -> dict[str, dict[str, Any]]:
+        """Get the instances of a version by their SOP Instance UIDs."""
+        (series,) = self.metadata(image_set_id, **arguments)["Study"]["Series"].values()
+        return dict(series["Instances"])
+
+    def naming(self, image_set_id: str, *uids: str, level: str = "Instances") -> str:
+        """Write attributes that name the series of an image set, and instances of it."""
+        (series_uid,) = self.metadata(image_set_id)["Study"]["Series"]
+        named = {level: {uid: {} for uid in uids}} if uids else {}
+        return json.dumps({"SchemaVersion": 1.1, "Study": {"Series": {series_uid: named}}})
+
+    def not_primary(self, image_set_id: str) -> str:
+        """Copy an image set to a new one, which is not primary."""
+        return str(self.copy(image_set_id)["destinationImageSetProperties"]["imageSetId"])
 
     def delete(self, image_set_id: str) -> dict[str, Any]:
         return dict(self.client.delete_image_set(datastoreId=self.datastore_id, imageSetId=image_set_id))

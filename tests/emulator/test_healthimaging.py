@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from moto.core import DEFAULT_ACCOUNT_ID
 from support import DATASTORE, IMAGE_SET, SAMPLE
 
-from airflow_imgver.emulator.medicalimaging.metadata import tags_of_series
+from airflow_imgver.emulator.medicalimaging.contents import synthetic_instance, uid_of
 from airflow_imgver.emulator.medicalimaging.models import medicalimaging_backends
 
 CREATED = datetime.fromtimestamp(1680027126.436, UTC)
@@ -310,6 +310,7 @@ def test_of_many_updates_at_once_one_is_taken(emulator_url: str) -> None:
                 imageSetId=IMAGE_SET,
                 latestVersionId=latest,
                 updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": LONG_UPDATE}},
+                force=True,
             )
         except TooLate:
             return "too late"
@@ -325,8 +326,9 @@ def test_of_many_updates_at_once_one_is_taken(emulator_url: str) -> None:
 
 def _long_update() -> bytes:
     # So that an update is at it for a while, and another may come in between.
-    series = tags_of_series(study=IMAGE_SET, series=IMAGE_SET)["DICOMSeriesInstanceUID"]
-    instances = {str(number): {} for number in range(2000)}
+    series = uid_of("series", IMAGE_SET)
+    uid, _ = synthetic_instance(series, 1)
+    instances = {uid: {"DICOM": {f"{number:03}10010": "x" for number in range(101, 999, 2)}}}
     study = {"Series": {series: {"Instances": instances}}}
     return json.dumps({"SchemaVersion": 1.1, "Study": study}).encode()
 

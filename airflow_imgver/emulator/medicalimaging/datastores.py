@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 from moto.core.common_models import BaseModel
 from moto.moto_api._internal import mock_random
 
+from airflow_imgver.emulator.medicalimaging.copies import CopyFailedError, copied
 from airflow_imgver.emulator.medicalimaging.exceptions import (
     ConflictException,
     ResourceNotFoundException,
     ValidationException,
 )
 from airflow_imgver.emulator.medicalimaging.image_sets import ImageSet, Version
-from airflow_imgver.emulator.medicalimaging.metadata import (
-    InvalidAttributesError,
-    parsed,
-    updated,
-    with_series_of,
-)
+from airflow_imgver.emulator.medicalimaging.metadata import InvalidAttributesError, updated, with_study_of
+from airflow_imgver.emulator.medicalimaging.search import Search
 from airflow_imgver.emulator.transitions import Changing
 
 if TYPE_CHECKING:
@@ -27,12 +24,12 @@ if TYPE_CHECKING:
     from airflow_imgver.emulator.medicalimaging.import_jobs import ImportJob
     from airflow_imgver.emulator.transitions import Timeline
 
-SERIES_DIFFER = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
-
 
 class Datastore(BaseModel, Changing):
     """
     A data store with its image sets and import jobs, by their ids.
+
+    ``frames`` holds the image frames that are returned as they were imported, by their ids.
 
     :param timeline: Where the changes of the data store and of its contents happen.
     """
@@ -48,6 +45,8 @@ class Datastore(BaseModel, Changing):
         self.parameters = parameters
         self.resource_tags: dict[str, str] = dict(parameters.get("tags") or {})
         self.image_sets: dict[str, ImageSet] = {}
+        self.frames: dict[str, bytes] = {}
+        self.search = Search(self.image_sets)
         self.import_jobs: dict[str, ImportJob] = {}
 
     def next_status(self) -> str | None:
@@ -66,6 +65,7 @@ class Datastore(BaseModel, Changing):
         # The name is required in the answer and optional in the request.
         return {
             "datastoreName": self.datastore_id,
+            "losslessStorageFormat": "HTJ2K",
             **self.parameters,
             "datastoreId": self.datastore_id,
             "datastoreStatus": self.status,
@@ -88,7 +88,8 @@ class Datastore(BaseModel, Changing):
         """Add an image set, which has no versions yet, in place of one with the same id."""
         for version in self.image_sets[image_set_id].versions if image_set_id in self.image_sets else ():
             self.timeline.remove(version)
-        image_set = ImageSet(self.timeline, f"{self.arn}/imageset/{image_set_id}", image_set_id)
+        arn = f"{self.arn}/imageset/{image_set_id}"
+        image_set = ImageSet(self.timeline, arn, image_set_id, self.search.changed)
         self.image_sets[image_set_id] = image_set
         return image_set
 
@@ -112,10 +113,8 @@ class Datastore(BaseModel, Changing):
         """
         Copy an image set into another, or into a new one.
 
-        Image sets hold the same series if one is a copy of the other, or if a forced update has given them
-        the same SeriesInstanceUID. Any other copy without ``force`` fails after the call has succeeded, and
-        leaves a version COPY_FAILED. So does an invalid subset. A new image set is primary only if the
-        request promotes the source.
+        A copy that cannot be carried out fails after the call has succeeded, and leaves a version
+        COPY_FAILED. A new image set is primary only if the request promotes the source.
 
         :param information: The request's ``copyImageSetInformation``.
         :return: The source and the destination.
@@ -130,15 +129,19 @@ class Datastore(BaseModel, Changing):
         for image_set in filter(None, (source, destination)):
             image_set.check_writable()
         source.check_latest(information["sourceImageSet"]["latestVersionId"])
-        failure = _copy_failure(source, destination, information, force=force)
         if destination and wanted:
             destination.check_latest(wanted["latestVersionId"])
-            destination.begin_version("COPYING", destination.latest.tags, failure=failure, forced=force)
-        else:
+        contents, failure = source.latest.contents, None
+        try:
+            of_destination = destination.latest.contents if destination else None
+            contents = copied(contents, of_destination, information, force=force)
+        except CopyFailedError as failed:
+            failure = str(failed)
+        if destination is None:
             destination = self.new_image_set(mock_random.get_random_hex(32))
-            destination.begin_version(
-                "COPYING", source.latest.tags, failure=failure, forced=force, primary=promote_to_primary
-            )
+        destination.begin_version(
+            "COPYING", contents, failure=failure, forced=force, primary=promote_to_primary
+        )
         source.lock_as_copy_source()
         return source, destination
 
@@ -168,49 +171,38 @@ class Datastore(BaseModel, Changing):
         if revert_to is not None:
             if include_study:
                 raise ValidationException("includeStudyImageSets is not supported with revertToVersionId.")
-            return image_set.begin_version("UPDATING", image_set.version(revert_to).tags, forced=force)
+            contents = image_set.version(revert_to).contents
+            return image_set.begin_version("UPDATING", contents, forced=force)
         attributes = updates["DICOMUpdates"]
         if not attributes:
             raise ValidationException("DICOMUpdates needs updatableAttributes or removableAttributes.")
         siblings = self._rest_of_study(image_set) if include_study else []
         for sibling in siblings:
             sibling.check_writable()
-        tags, failure = image_set.latest.tags, None
+        contents, failure = image_set.latest.contents, None
         try:
-            tags = updated(tags, attributes, force=force)
+            contents = updated(
+                contents,
+                attributes,
+                force=force,
+                primary=image_set.is_primary,
+                include_study=include_study,
+            )
         except InvalidAttributesError as invalid:
             failure = f"INVALID_REQUEST: {invalid}"
         for sibling in siblings:
             sibling.begin_version(
                 "UPDATING_FOR_STUDY_CONSISTENCY",
-                with_series_of(tags, sibling.latest.tags),
+                with_study_of(contents, sibling.latest.contents),
                 failure=failure,
                 forced=force,
             )
-        return image_set.begin_version("UPDATING", tags, failure=failure, forced=force)
+        return image_set.begin_version("UPDATING", contents, failure=failure, forced=force)
 
     def _rest_of_study(self, image_set: ImageSet) -> list[ImageSet]:
-        study = image_set.latest.tags["DICOMStudyInstanceUID"]
+        study = image_set.latest.contents.tags["DICOMStudyInstanceUID"]
         return [
             other
-            for other in self.image_sets.values()
-            if other is not image_set
-            and other.is_primary
-            and not other.is_deleted
-            and other.latest.tags["DICOMStudyInstanceUID"] == study
+            for other in self.search.members("DICOMStudyInstanceUID", study)
+            if other is not image_set and other.is_primary
         ]
-
-
-def _copy_failure(
-    source: ImageSet, destination: ImageSet | None, information: dict[str, Any], *, force: bool
-) -> str | None:
-    subset = information["sourceImageSet"].get("DICOMCopies")
-    if subset:
-        try:
-            parsed("copiableAttributes", subset["copiableAttributes"])
-        except InvalidAttributesError as invalid:
-            return f"INVALID_REQUEST: {invalid}"
-    if destination and not force:
-        series = {one.latest.tags["DICOMSeriesInstanceUID"] for one in (source, destination)}
-        return SERIES_DIFFER if len(series) > 1 else None
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from airflow_imgver.emulator.medicalimaging.exceptions import ConflictException,
 from airflow_imgver.emulator.transitions import Changing, now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_imgver.emulator.medicalimaging.contents import Contents
     from airflow_imgver.emulator.transitions import Timeline
 
 # The members of ImageSetProperties, spelled as ListImageSetVersions answers them.
 Properties = dict[str, Any]
-# The members of DICOMTags, spelled as SearchImageSets answers them.
-DICOMTags = dict[str, Any]
 
 # How each running status ends well. AWS documents no end for the last two: the source of a copy returns to
 # its earlier status (see `ImageSet.lock_as_copy_source`), and COPIED is for a source that was loaded while
@@ -44,7 +46,7 @@ class Version(Changing):
 
     :param image_set: The image set.
     :param properties: The members of the entry.
-    :param tags: The DICOM attributes.
+    :param contents: The DICOM metadata.
     :param outcome: The members of a locked version once its workflow is over; None where no workflow runs.
     :param stamp: The member that the end of the workflow sets to its time, if any.
     """
@@ -55,14 +57,14 @@ class Version(Changing):
         self,
         image_set: ImageSet,
         properties: Properties,
-        tags: DICOMTags,
+        contents: Contents,
         *,
         outcome: Properties | None = None,
         stamp: str | None = None,
     ) -> None:
         self.image_set = image_set
         self.properties = properties
-        self.tags = tags
+        self.contents = contents
         self.status = _status_of(properties)
         self.outcome = outcome
         self.stamp = stamp
@@ -76,6 +78,11 @@ class Version(Changing):
     def state(self) -> str:
         """ACTIVE, LOCKED or DELETED; an old version keeps its own."""
         return str(self.properties["imageSetState"])
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether the metadata can be read; while a version is copied, updated or imported, it cannot."""
+        return self.outcome is None or self.status in ("COPYING_WITH_READ_ONLY_ACCESS", "DELETING")
 
     @property
     def changed_at(self) -> datetime:
@@ -93,6 +100,7 @@ class Version(Changing):
         if self.outcome is not None and status == self.next_status():
             self.properties = self.outcome | ({self.stamp: time} if self.stamp else {})
             self.outcome = None
+        self.image_set.changed(self.image_set)
 
 
 def _status_of(properties: Properties) -> str:
@@ -108,10 +116,14 @@ class ImageSet(BaseModel):
     document for how long a deleted image set can be listed.
 
     :param timeline: Where the changes of the versions happen.
+    :param changed: Called with the image set after each change.
     """
 
-    def __init__(self, timeline: Timeline, arn: str, image_set_id: str) -> None:
+    def __init__(
+        self, timeline: Timeline, arn: str, image_set_id: str, changed: Callable[[ImageSet], None]
+    ) -> None:
         self.timeline = timeline
+        self.changed = changed
         self.arn = arn
         self.image_set_id = image_set_id
         self.versions: list[Version] = []
@@ -153,9 +165,10 @@ class ImageSet(BaseModel):
         """
         if version_id is None:
             return self.latest
-        for version in self.versions:
-            if version.number == int(version_id):
-                return version
+        number = int(version_id)
+        place = bisect.bisect_left(self.versions, number, key=lambda version: version.number)
+        if place < len(self.versions) and self.versions[place].number == number:
+            return self.versions[place]
         raise ResourceNotFoundException(
             f"The requested version {version_id} of ImageSet {self.image_set_id} does not exist."
         )
@@ -173,20 +186,21 @@ class ImageSet(BaseModel):
         if int(version_id) != self.latest.number:
             raise ResourceNotFoundException("Requested version(s) of ImageSet(s) is not the latest.")
 
-    def load(self, entries: list[Properties], tags: DICOMTags) -> None:
+    def load(self, entries: list[Properties], contents: list[Contents]) -> None:
         """
         Take a history as it is; a version whose status is a running one settles like any other.
 
         :param entries: Its versions, as ListImageSetVersions answers them.
-        :param tags: The DICOM attributes of all versions.
+        :param contents: The DICOM metadata of each version.
         """
-        for entry in sorted(entries, key=lambda each: int(each["versionId"])):
+        by_number = sorted(zip(entries, contents, strict=True), key=lambda pair: int(pair[0]["versionId"]))
+        for entry, of_entry in by_number:
             # moto writes an aware time as if it were in UTC.
             properties = {
                 name: value.astimezone(UTC) if isinstance(value, datetime) else value
                 for name, value in entry.items()
             }
-            version = Version(self, {"imageSetId": self.image_set_id} | properties, tags)
+            version = Version(self, {"imageSetId": self.image_set_id} | properties, of_entry)
             self.versions.append(version)
             succeeds_as = _SUCCEEDS_AS.get(version.status)
             if succeeds_as is None:
@@ -199,10 +213,12 @@ class ImageSet(BaseModel):
             version.stamp = "deletedAt" if state == "DELETED" else "updatedAt"
             self._busy.append(version)
             self.timeline.add(version)
+        self.changed(self)
 
-    def add_version(self, properties: Properties, tags: DICOMTags, time: datetime) -> Version:
+    def add_version(self, properties: Properties, contents: Contents, time: datetime) -> Version:
         """Add a version that is settled from the start, such as the result of an import."""
-        version = Version(self, {"imageSetState": "ACTIVE", **properties}, tags)
+        members = {"imageSetId": self.image_set_id, "imageSetState": "ACTIVE", **properties}
+        version = Version(self, members, contents)
         self.versions.append(version)
         self.timeline.create(version, version.status, time)
         return version
@@ -210,7 +226,7 @@ class ImageSet(BaseModel):
     def begin_version(
         self,
         running: str,
-        tags: DICOMTags,
+        contents: Contents,
         *,
         failure: str | None = None,
         forced: bool = False,
@@ -220,7 +236,7 @@ class ImageSet(BaseModel):
         Lock the image set with a new version on top of the latest, or with its first one.
 
         :param running: The workflow status until the end, such as UPDATING.
-        :param tags: The DICOM attributes of the new version, if it ends well.
+        :param contents: The DICOM metadata of the new version, if it ends well.
         :param failure: The message of a version that fails, which AWS shows as ACTIVE; None where it ends
             well.
         :param forced: The request overrode a check, which the version then shows.
@@ -243,7 +259,7 @@ class ImageSet(BaseModel):
         version = Version(
             self,
             properties | {"imageSetState": "LOCKED", "ImageSetWorkflowStatus": running},
-            before.tags if failure and before else tags,
+            before.contents if failure and before else contents,
             outcome=properties | ended,
             stamp="updatedAt" if before else None,
         )

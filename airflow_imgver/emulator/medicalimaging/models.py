@@ -3,26 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from threading import RLock
 from typing import Any
 
 from moto.core.base_backend import BackendDict, BaseBackend
-from moto.core.resource_tagging import TaggableResourcesMixin, TaggedResource
 from moto.moto_api._internal import mock_random
+from moto.s3.models import s3_backends
 
+from airflow_imgver.emulator.medicalimaging.contents import Contents, uid_of
 from airflow_imgver.emulator.medicalimaging.datastores import Datastore
 from airflow_imgver.emulator.medicalimaging.exceptions import ConflictException, ResourceNotFoundException
+from airflow_imgver.emulator.medicalimaging.frames import CONTENT_TYPES, grey_frame
 from airflow_imgver.emulator.medicalimaging.image_sets import ImageSet, Properties, Version
 from airflow_imgver.emulator.medicalimaging.import_jobs import ImportJob
-from airflow_imgver.emulator.medicalimaging.metadata import tags_of_series
-from airflow_imgver.emulator.medicalimaging.search import (
-    DEFAULT_SORT,
-    check_filters,
-    matches,
-    sort_key,
-    summary,
-)
+from airflow_imgver.emulator.medicalimaging.search import DEFAULT_SORT, check_filters, summary
+from airflow_imgver.emulator.medicalimaging.tagging import Tagging
 from airflow_imgver.emulator.paging import page
 from airflow_imgver.emulator.transitions import Timeline, now
 
@@ -30,10 +25,8 @@ from airflow_imgver.emulator.transitions import Timeline, now
 PAGE_SIZE = 50
 
 
-class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
+class HealthImagingBackend(BaseBackend, Tagging):
     """The data stores of one account in one region, and the operations on them."""
-
-    SERVICE_NAMESPACE = "medical-imaging"
 
     def __init__(self, region_name: str, account_id: str):
         super().__init__(region_name, account_id)
@@ -58,8 +51,12 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         numbers = {int(entry["versionId"]) for entry in entries}
         if not entries or len(numbers) < len(entries):
             raise ValueError(f"image set {image_set_id} needs entries, each with a versionId of its own")
-        tags = tags_of_series(study=image_set_id, series=image_set_id)
-        self.load_datastore(datastore_id).new_image_set(image_set_id).load(entries, tags)
+        tags = {
+            "DICOMStudyInstanceUID": uid_of("study", image_set_id),
+            "DICOMSeriesInstanceUID": uid_of("series", image_set_id),
+        }
+        contents = [Contents(tags=tags)] * len(entries)
+        self.load_datastore(datastore_id).new_image_set(image_set_id).load(entries, contents)
 
     def load_datastore(self, datastore_id: str) -> Datastore:
         """Give a data store; a missing one is created, ACTIVE and empty."""
@@ -133,7 +130,14 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
                         "An import job was already started with this client token and other parameters."
                     )
                 return job
-        job = ImportJob(len(datastore.import_jobs), mock_random.get_random_hex(32), datastore, parameters)
+        job = ImportJob(
+            len(datastore.import_jobs),
+            mock_random.get_random_hex(32),
+            datastore,
+            parameters,
+            s3_backends[self.account_id][self.partition],
+            self.region_name,
+        )
         datastore.import_jobs[job.job_id] = job
         self.timeline.create(job, "SUBMITTED")
         return job
@@ -182,19 +186,9 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         """
         filters, sort = criteria.get("filters") or [], criteria.get("sort") or DEFAULT_SORT
         check_filters(filters)
-        descending = sort["sortOrder"] == "DESC"
-        datastore = self._readable_datastore(datastore_id)
-        found = [
-            image_set
-            for image_set in datastore.image_sets.values()
-            if not image_set.is_deleted and matches(image_set, filters)
-        ]
-
-        def key(image_set: ImageSet) -> tuple[Any, str]:
-            return sort_key(image_set, sort["sortField"])
-
-        on_page, token = page(
-            sorted(found, key=key, reverse=descending),
+        image_sets, token = self._readable_datastore(datastore_id).search.page(
+            filters,
+            sort,
             size=max_results or PAGE_SIZE,
             token=next_token,
             bound_to={
@@ -203,10 +197,8 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
                 "filters": filters,
                 "sort": sort,
             },
-            key=key,
-            descending=descending,
         )
-        return [summary(image_set) for image_set in on_page], sort, token
+        return [summary(image_set) for image_set in image_sets], sort, token
 
     def get_image_set(
         self, datastore_id: str, image_set_id: str, version_id: str | None
@@ -214,6 +206,28 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         image_set = self._readable_datastore(datastore_id).image_set(image_set_id)
         image_set.read()
         return image_set, image_set.version(version_id)
+
+    def get_image_set_metadata(self, datastore_id: str, image_set_id: str, version_id: str | None) -> bytes:
+        image_set = self._existing_image_set(datastore_id, image_set_id)
+        version = image_set.version(version_id)
+        if not version.is_consistent:
+            raise ConflictException(
+                "Requested ImageSet metadata is not consistent yet. Please retry after a few seconds."
+            )
+        return version.contents.compressed(datastore_id, image_set_id)
+
+    def get_image_frame(self, datastore_id: str, image_set_id: str, frame_id: str) -> tuple[bytes, str]:
+        image_set = self._existing_image_set(datastore_id, image_set_id)
+        # A frame that an update removed stays readable through the versions before it.
+        for version in reversed(image_set.versions):
+            instance = version.contents.frames.get(frame_id)
+            if instance is not None:
+                stored_as = instance["StoredTransferSyntaxUID"]
+                imported = self.datastores[datastore_id].frames.get(frame_id)
+                return imported or grey_frame(instance["DICOM"], stored_as), CONTENT_TYPES[stored_as]
+        raise ResourceNotFoundException(
+            f"The requested image frame {frame_id} does not exist in ImageSet {image_set_id}."
+        )
 
     def list_image_set_versions(
         self, datastore_id: str, image_set_id: str, max_results: int | None, next_token: str | None
@@ -267,31 +281,12 @@ class HealthImagingBackend(BaseBackend, TaggableResourcesMixin):
         image_set.delete()
         return image_set.latest
 
-    def list_tags_for_resource(self, arn: str) -> dict[str, str]:
-        return self._resource(arn).resource_tags
-
-    def tag_resource(self, arn: str, tags: dict[str, str]) -> None:
-        self._resource(arn).resource_tags.update(tags)
-
-    def untag_resource(self, arn: str, tag_keys: list[str]) -> None:
-        for key in tag_keys:
-            self._resource(arn).resource_tags.pop(key, None)
-
-    def iter_tagged_resources(self) -> Iterator[TaggedResource]:
-        for datastore in self.datastores.values():
-            yield TaggedResource(datastore.arn, datastore.resource_tags, "medical-imaging:datastore")
-            for image_set in datastore.image_sets.values():
-                yield TaggedResource(
-                    image_set.arn, image_set.resource_tags, "medical-imaging:datastore/imageset"
-                )
-
-    def _resource(self, arn: str) -> Datastore | ImageSet:
-        for datastore in self.datastores.values():
-            if arn == datastore.arn:
-                return datastore
-            if arn.startswith(f"{datastore.arn}/imageset/"):
-                return datastore.image_set(arn.rpartition("/")[2])
-        raise ResourceNotFoundException(f"The resource with ARN {arn} does not exist.")
+    def _existing_image_set(self, datastore_id: str, image_set_id: str) -> ImageSet:
+        image_set = self._readable_datastore(datastore_id).image_set(image_set_id)
+        image_set.read()
+        if image_set.is_deleted:
+            raise ResourceNotFoundException(f"The requested ImageSet {image_set_id} has been deleted.")
+        return image_set
 
     def _readable_datastore(self, datastore_id: str) -> Datastore:
         datastore = self.get_datastore(datastore_id)

@@ -127,13 +127,35 @@ class HealthImagingResponse(BaseResponse):
         )
         return ActionResult(
             {
-                **_lower_case_status(version.properties),
+                **_shown(version.properties),
                 "datastoreId": request["datastoreId"],
                 "imageSetArn": image_set.arn,
                 "lastAccessedAt": image_set.latest.changed_at,
                 "storageTier": "FREQUENT_ACCESS",
             }
         )
+
+    def get_image_set_metadata(self) -> ActionResult:
+        request = self._request()
+        document = self.backend.get_image_set_metadata(
+            request["datastoreId"], request["imageSetId"], request.get("versionId")
+        )
+        return ActionResult(
+            {
+                "imageSetMetadataBlob": document,
+                "contentType": "application/json",
+                "contentEncoding": "gzip",
+            }
+        )
+
+    def get_image_frame(self) -> ActionResult:
+        request = self._request()
+        frame, content_type = self.backend.get_image_frame(
+            request["datastoreId"],
+            request["imageSetId"],
+            request["imageFrameInformation"]["imageFrameId"],
+        )
+        return ActionResult({"imageFrameBlob": frame, "contentType": content_type})
 
     def list_image_set_versions(self) -> ActionResult:
         request = self._request()
@@ -204,10 +226,15 @@ def _lower_case_status(properties: Properties) -> Properties:
     return properties | {"imageSetWorkflowStatus": properties.get("ImageSetWorkflowStatus")}
 
 
+def _shown(properties: Properties) -> Properties:
+    # The lists show the first version without updatedAt, GetImageSet and CopyImageSet with it.
+    return {"updatedAt": properties.get("createdAt")} | _lower_case_status(properties)
+
+
 def _copy_properties(image_set: ImageSet) -> Properties:
     latest = image_set.latest.properties
     return {
-        **_lower_case_status(latest),
+        **_shown(latest),
         "latestVersionId": latest["versionId"],
         "imageSetArn": image_set.arn,
     }
