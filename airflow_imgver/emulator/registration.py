@@ -23,7 +23,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from airflow_imgver.emulator.sagemaker.exceptions import ResourceNotFound
 from airflow_imgver.emulator.sagemaker.responses import IMAGE_OPERATIONS, is_image_operation
-from airflow_imgver.emulator.sagemaker.store import images_of
+from airflow_imgver.emulator.sagemaker.store import MISSING_IMAGE, images_of
 
 if TYPE_CHECKING:
     from moto.core.request import Request
@@ -93,5 +93,5 @@ def _resource_from_arn(backend: SageMakerModelBackend, arn: str) -> Any:
         return _MOTO_RESOURCE_FROM_ARN(backend, arn)
     image = images_of(backend).image_by_arn(arn)
     if image is None:
-        raise ResourceNotFound(f"Image with ARN {arn} does not exist.")
+        raise ResourceNotFound(MISSING_IMAGE.format(arn))
     return image

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from moto.sagemaker.models import SageMakerModelBackend
 
+# AWS ends this message without a full stop.
+MISSING_IMAGE = "Image with ARN {} does not exist"
+
 _STORE = "_image_store"
 _CREATING_STORES = threading.Lock()
 
@@ -57,18 +60,18 @@ def load_image(backend: SageMakerModelBackend, image_name: str, entries: list[di
     arn = entries[0]["ImageArn"] if entries else store.arn_of(image_name)
     image = Image(store.timeline, arn, image_name)
     image.enter("CREATED", now())
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: int(entry["Version"])):
         version = ImageVersion(image, entry["Version"], properties={})
         version.arn = entry["ImageVersionArn"]
         version.status = entry["ImageVersionStatus"]
         version.created_at = in_milliseconds(entry["CreationTime"])
         version.modified_at = in_milliseconds(entry["LastModifiedTime"])
         version.failure_reason = entry.get("FailureReason")
-        image.add(version)
+        image.take(version)
         store.timeline.add(version)
     if entries:
-        image.created_at = min(version.created_at for version in image.versions())
-        image.modified_at = max(version.modified_at for version in image.versions())
+        image.created_at = min(version.created_at for version in image.history.all())
+        image.modified_at = max(version.modified_at for version in image.history.all())
     store.put(image)
 
 
@@ -112,13 +115,14 @@ class ImageStore:
         :param read: Whether the caller shows the image, which counts as a read of it.
         :raises ResourceNotFound: the image does not exist.
         """
-        if read and name in self._images:
-            self.timeline.settle()
-            self.timeline.read(self._images[name])
-        for image in self.images():
-            if image.name == name:
-                return image
-        raise ResourceNotFound(f"Image with ARN {self.arn_of(name)} does not exist.")
+        self.timeline.settle()
+        image = self._images.get(name)
+        if image is not None and read:
+            self.timeline.read(image)
+        if image is None or image.is_gone:
+            self._images.pop(name, None)
+            raise ResourceNotFound(MISSING_IMAGE.format(self.arn_of(name)))
+        return image
 
     def image_by_arn(self, arn: str) -> Image | None:
         """Find an image by its ARN, for moto's tag operations."""
@@ -163,10 +167,9 @@ class ImageStore:
         """Delete an image with all its versions."""
         with self.lock:
             image = self._settled_image(name)
-            versions = image.versions()
-            for version in versions:
+            for version in image.history.busy():
                 self._refuse_busy(version)
-            for version in versions:
+            for version in image.history.all():
                 self.timeline.change(version, "DELETING")
             self.timeline.change(image, "DELETING")
 
@@ -190,11 +193,10 @@ class ImageStore:
                 return arn
             if image.status != "CREATED":
                 raise InvalidState(f"Image {name} is in an invalid state.")
-            if any(version.status == "DELETING" for version in image.versions()):
+            if any(version.status == "DELETING" for version in image.history.busy()):
                 raise ResourceInUse("Resource was modified concurrently")
             image.refuse_taken_aliases(aliases)
             version = ImageVersion(image, image.last_number + 1, properties=properties, aliases=aliases)
-            image.add(version)
             self.timeline.create(version, "CREATING")
             image.creations[client_token] = arguments, version.arn
             return version.arn
@@ -219,6 +221,7 @@ class ImageStore:
             version.aliases = [*kept, *(each for each in dict.fromkeys(added) if each not in kept)]
             version.properties.update({k: v for k, v in properties.items() if k in VERSION_PROPERTIES})
             version.modified_at = now()
+            image.take(version)
             return version.arn
 
     def delete_version(self, name: str, number: int | None, alias: str | None) -> None:
