@@ -21,6 +21,7 @@ from moto.moto_api import state_manager
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
+from airflow_imgver.emulator.event_sender import EVENTS
 from airflow_imgver.emulator.sagemaker.exceptions import ResourceNotFound
 from airflow_imgver.emulator.sagemaker.responses import IMAGE_OPERATIONS, is_image_operation
 from airflow_imgver.emulator.sagemaker.store import MISSING_IMAGE, images_of
@@ -73,12 +74,27 @@ def _add_image_operations() -> None:
     for method, implementation in IMAGE_OPERATIONS.items():
         setattr(SageMakerResponse, method, implementation)
     # setattr, because a type checker refuses the assignment of a method.
+    setattr(SageMakerResponse, "call_action", _call_action)  # noqa: B010
     setattr(SageMakerResponse, "parse_parameters", _parse_parameters)  # noqa: B010
     setattr(SageMakerModelBackend, "_get_resource_from_arn", _resource_from_arn)  # noqa: B010
 
 
+_MOTO_CALL_ACTION = SageMakerResponse.call_action
 _MOTO_PARSE_PARAMETERS = SageMakerResponse.parse_parameters
 _MOTO_RESOURCE_FROM_ARN = SageMakerModelBackend._get_resource_from_arn
+
+
+def _call_action(response: SageMakerResponse) -> Any:
+    if not is_image_operation(response):
+        return _MOTO_CALL_ACTION(response)
+    store = images_of(response.sagemaker_backend)
+    with store.lock:
+        store.timeline.settle()
+        answer = _MOTO_CALL_ACTION(response)
+        # What takes no time is over now, so that its events leave without another request.
+        store.timeline.settle()
+    EVENTS.deliver()
+    return answer
 
 
 def _parse_parameters(response: SageMakerResponse, request: Request) -> None:

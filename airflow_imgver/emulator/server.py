@@ -42,6 +42,7 @@ def serve(
     port: int = 0,
     state: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     transition_seconds: float | None = None,
+    events: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     """
     Serve HealthImaging, SageMaker and the rest of moto over HTTP while the context is open.
@@ -57,12 +58,15 @@ def serve(
     :param port: The port to listen on; 0 takes a free one.
     :param state: A state file, or the document that it would hold, to start with.
     :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means zero.
+    :param events: How events are delivered, by the arguments of ``set_events``; by default each once and in
+        order.
     :return: The server's URL.
     :raises RuntimeError: this process already runs an embedded AWS: moto keeps one state per process.
     :raises StateError: the state is malformed; nothing is loaded, and nothing is served.
+    :raises ValueError: the time is negative, or an option of the events is unknown or out of range.
     :raises OSError: the port is not available.
     """
-    with embedded_aws(transition_seconds=transition_seconds):
+    with embedded_aws(transition_seconds=transition_seconds, events=events):
         if state is not None:
             load(state)
         with _bound(host, port) as listening, _serving(host, listening) as url:

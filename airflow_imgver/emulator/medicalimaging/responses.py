@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 
 from airflow_imgver.emulator.contract import read_request, service_model
+from airflow_imgver.emulator.event_sender import EVENTS
 from airflow_imgver.emulator.medicalimaging.models import HealthImagingBackend, medicalimaging_backends
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ class HealthImagingResponse(BaseResponse):
     def call_action(self) -> TYPE_RESPONSE:
         with self.backend.lock:
             self.backend.timeline.settle()
-            return super().call_action()
+            answer = super().call_action()
+            # What takes no time is over now, so that its events leave without another request.
+            self.backend.timeline.settle()
+        EVENTS.deliver()
+        return answer
 
     def _get_action_from_method_and_request_uri(self, request: Request) -> str:
         # moto's router does not find an operation whose required query argument is missing; AWS names the

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from moto.sagemaker.models import sagemaker_backends
+
 from airflow_imgver.emulator.sagemaker.exceptions import (
     InvalidArguments,
     InvalidState,
@@ -43,6 +45,14 @@ def images_of(backend: SageMakerModelBackend) -> ImageStore:
             setattr(backend, _STORE, ImageStore(backend.account_id, backend.region_name, backend.partition))
         store: ImageStore = vars(backend)[_STORE]
     return store
+
+
+def stores() -> list[ImageStore]:
+    """Give the images of each account and region that has any."""
+    backends = [
+        backend for regions in list(sagemaker_backends.values()) for backend in list(regions.values())
+    ]
+    return [store for store in (vars(backend).get(_STORE) for backend in backends) if store is not None]
 
 
 def load_image(backend: SageMakerModelBackend, image_name: str, entries: list[dict[str, Any]]) -> None:
