@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -78,16 +79,20 @@ def read_file(name: str, content: bytes, lossless_storage_format: str) -> Import
     from pydicom.errors import InvalidDicomError
 
     try:
-        dataset = pydicom.dcmread(BytesIO(content))
-        attributes, representations = _attributes_of(dataset)
-        transfer_syntax = str(dataset.file_meta.TransferSyntaxUID)
-        frames = _frames_of(dataset, transfer_syntax)
+        # A warning of pydicom quotes values of the file.
+        with warnings.catch_warnings(action="ignore"):
+            dataset = pydicom.dcmread(BytesIO(content))
+            attributes, representations = _attributes_of(dataset)
+            transfer_syntax = str(attributes.get("TransferSyntaxUID"))
+            frames = _frames_of(dataset, transfer_syntax)
+    except NotImportedError:
+        raise
     except InvalidDicomError:
         raise NotImportedError("The file is not a DICOM Part 10 file") from None
     except Exception as broken:  # noqa: BLE001
-        # A damaged file fails anywhere in pydicom, and a message of pydicom may quote the file.
+        # A damaged file fails anywhere in pydicom, whose messages quote values too.
         raise NotImportedError(f"The file cannot be parsed as DICOM: {type(broken).__name__}") from None
-    for keyword in _UIDS:
+    for keyword in ("TransferSyntaxUID", *_UIDS):
         if not re.fullmatch(r"[0-9.]{1,64}", str(attributes.get(keyword))):
             raise NotImportedError(f"DICOM attribute {keyword} does not exist or is not valid")
     levels: dict[str, dict[str, Any]] = {"Patient": {}, "Study": {}, "Series": {}, "Instance": {}}
@@ -181,9 +186,14 @@ def _is_multivalued(element: DataElement) -> bool:
 def _frames_of(dataset: FileDataset, transfer_syntax: str) -> list[bytes | None]:
     if "PixelData" not in dataset:
         return []
-    number = int(dataset.get("NumberOfFrames") or 1)
-    if transfer_syntax not in CONTENT_TYPES:
-        return [None] * number
     from pydicom.encaps import generate_frames
 
-    return list(generate_frames(dataset.PixelData, number_of_frames=number))
+    number = int(dataset.get("NumberOfFrames") or 1)
+    frames: list[bytes | None] = []
+    if transfer_syntax in CONTENT_TYPES:
+        frames += generate_frames(dataset.PixelData, number_of_frames=number)
+    elif 1 <= number <= len(dataset.PixelData):
+        frames += [None] * number
+    if len(frames) != number:
+        raise NotImportedError("DICOM attribute NumberOfFrames does not match the pixel data")
+    return frames

@@ -50,12 +50,15 @@ def read_objects(backend: S3Backend, uri: str) -> Iterator[tuple[str, bytes]]:
     :param uri: ``s3://bucket/prefix``.
     :return: The key and the content of each object.
     """
+    # Not at the top: moto's S3 takes as long to import as all of this backend.
+    from moto.s3.models import FakeDeleteMarker
+
     bucket, prefix = split(uri)
     if bucket not in backend.buckets:
         return
-    for key in sorted(backend.buckets[bucket].keys.keys()):
-        if key.startswith(prefix) and not key.endswith("/"):
-            yield key, backend.buckets[bucket].keys[key].value
+    for name, found in sorted(backend.buckets[bucket].keys.items()):
+        if name.startswith(prefix) and not name.endswith("/") and not isinstance(found, FakeDeleteMarker):
+            yield name, found.value
 
 
 def write_output(backend: S3Backend, region: str, properties: dict[str, Any], result: ImportResult) -> None:

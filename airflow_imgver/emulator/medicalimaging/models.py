@@ -8,7 +8,6 @@ from typing import Any
 
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.moto_api._internal import mock_random
-from moto.s3.models import s3_backends
 
 from airflow_imgver.emulator.medicalimaging.contents import Contents, uid_of
 from airflow_imgver.emulator.medicalimaging.datastores import Datastore
@@ -130,6 +129,9 @@ class HealthImagingBackend(BaseBackend, Tagging):
                         "An import job was already started with this client token and other parameters."
                     )
                 return job
+        # Not at the top: moto's S3 takes as long to import as all of this backend.
+        from moto.s3.models import s3_backends
+
         job = ImportJob(
             len(datastore.import_jobs),
             mock_random.get_random_hex(32),

@@ -153,14 +153,15 @@ class HealthImagingResponse(BaseResponse):
             }
         )
 
-    def get_image_frame(self) -> ActionResult:
+    def get_image_frame(self) -> TYPE_RESPONSE:
         request = self._request()
         frame, content_type = self.backend.get_image_frame(
             request["datastoreId"],
             request["imageSetId"],
             request["imageFrameInformation"]["imageFrameId"],
         )
-        return ActionResult({"imageFrameBlob": frame, "contentType": content_type})
+        # Written here, because moto's serializer sends every answer as JSON.
+        return 200, {"Content-Type": content_type}, frame
 
     def list_image_set_versions(self) -> ActionResult:
         request = self._request()
