@@ -101,7 +101,7 @@ def emulator_server() -> Iterator[str]:
 
 @pytest.fixture
 def emulator_url(emulator_server: str) -> str:
-    """The URL of an embedded AWS with nothing in it: no resources, faults, counts or slow state changes."""
+    """The URL of an embedded AWS with nothing in it: no resources, faults, counts, odd events or slow state changes."""
     from moto.moto_api import state_manager
 
     from airflow_imgver.emulator.registration import MANAGED_MODELS
@@ -111,6 +111,7 @@ def emulator_url(emulator_server: str) -> str:
     _request(f"{emulator_server}/moto-api/reset", "POST")
     _request(f"{emulator_server}/_imgver/faults", "DELETE")
     _request(f"{emulator_server}/_imgver/calls", "DELETE")
+    _request(f"{emulator_server}/_imgver/events", "DELETE")
     return emulator_server
 
 

@@ -230,4 +230,7 @@ def _send(rule: Rule, target: dict[str, Any], event: Event) -> None:
     of_target = copy.copy(rule)
     of_target.targets = [target]
     message: Any = copy.deepcopy(event)
-    of_target.send_to_targets(message, transform_input="InputTransformer" in target)
+    transform = "InputTransformer" in target
+    if transform:
+        message["ingestion-time"] = now().timestamp()
+    of_target.send_to_targets(message, transform_input=transform)

@@ -52,7 +52,9 @@ def failure_of(loaded: str) -> Callable[..., AwsCallError]:
     """The error that a poll raises when the embedded AWS injects a fault; without retries."""
 
     def poll(hook_class: type[ImageVersionHook], **fault: Any) -> AwsCallError:
-        inject_fault(hook_class.service.client_type, hook_class.service.listing.operation, times=None, **fault)
+        inject_fault(
+            hook_class.service.client_type, hook_class.service.listing.operation, times=None, **fault
+        )
         hook = hook_class(config={"retries": {"total_max_attempts": 1}})
         with pytest.raises(AwsCallError) as caught:
             hook.observe(IDENTITIES[hook_class])
@@ -265,7 +267,9 @@ def secret_connection(emulator_url: str, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_credential_is_in_an_error_its_causes_its_traceback_or_the_log(
     hook_class: type[ImageVersionHook], trouble: str
 ) -> None:
-    inject_fault(hook_class.service.client_type, hook_class.service.listing.operation, times=None, **TROUBLE[trouble])
+    inject_fault(
+        hook_class.service.client_type, hook_class.service.listing.operation, times=None, **TROUBLE[trouble]
+    )
     with logged() as log, pytest.raises(AwsCallError) as caught:
         hook_class(config={"retries": {"total_max_attempts": 1}}).observe(IDENTITIES[hook_class])
     text = "".join(traceback.format_exception(caught.value)) + log.getvalue() + str(vars(caught.value))

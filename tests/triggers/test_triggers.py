@@ -211,7 +211,12 @@ def test_a_permanent_refusal_ends_it_at_once(
 ) -> None:
     trigger = make()
     hook = trigger.hook_class()
-    inject_fault(hook.service.client_type, hook.service.listing.operation, error={"code": code, "message": "no"}, times=None)
+    inject_fault(
+        hook.service.client_type,
+        hook.service.listing.operation,
+        error={"code": code, "message": "no"},
+        times=None,
+    )
     event = event_of(trigger)
     assert (event["status"], event["error"]) == ("error", "AwsCallError")
     assert f"{code}: no" in event["message"]
