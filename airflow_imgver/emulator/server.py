@@ -14,13 +14,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
+from airflow_imgver.emulator.dispatching import Dispatcher
 from airflow_imgver.emulator.fault_delivery import ConnectionDropped, FaultLayer
 from airflow_imgver.emulator.faults import REGISTRY
 from airflow_imgver.emulator.session import embedded_aws
@@ -98,20 +95,6 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         yield listening
 
 
-class Dispatcher(DomainDispatcherApplication):
-    """moto's dispatcher, with a cache: moto lists the directory of its package twice for each request."""
-
-    def __init__(self) -> None:
-        super().__init__(create_backend_app)
-        self._backends: dict[str | None, Any] = {}
-
-    def get_backend_for_host(self, host: str | None) -> Any:
-        """Find the backend that answers at a host, such as ``api.sagemaker.us-east-1.amazonaws.com``."""
-        if host not in self._backends:
-            self._backends[host] = super().get_backend_for_host(host)
-        return self._backends[host]
-
-
 class RequestHandler(MotoRequestHandler):
     """Answers all requests of one connection; werkzeug's own handler closes it after each."""
 
@@ -143,7 +126,10 @@ class RequestHandler(MotoRequestHandler):
         if environ.get("wsgi.input_terminated"):
             body = environ["wsgi.input"].read()
         else:
-            body = self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0))
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            if length < 0:
+                raise ValueError(f"the Content-Length is {length}")
+            body = self.rfile.read(length)
         environ["wsgi.input"] = BytesIO(body)
         environ["wsgi.input_terminated"] = True
         return environ
@@ -187,11 +173,14 @@ class RequestHandler(MotoRequestHandler):
         except ConnectionDropped:
             raise
         except Exception as error:
-            # moto raises NotImplementedError for an operation that it lacks; the caller needs an answer.
             log.exception("%s %s could not be answered", self.command, self.path)
-            message = json.dumps({"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
-            headers = [("Content-Type", "application/json"), ("x-amzn-errortype", "InternalFailure")]
-            return "500 Internal Server Error", headers, message.encode()
+            # Not a 500 for an operation that moto lacks: a client would repeat the call.
+            lacking = isinstance(error, NotImplementedError)
+            code = "NotImplemented" if lacking else "InternalFailure"
+            message = str(error) if lacking else f"{type(error).__name__}: {error}"
+            headers = [("Content-Type", "application/json"), ("x-amzn-errortype", code)]
+            status = "501 Not Implemented" if lacking else "500 Internal Server Error"
+            return status, headers, json.dumps({"__type": code, "message": message}).encode()
         status, headers = started[-1]
         return status, headers, body
 

@@ -555,7 +555,7 @@ class TestAMalformedRequest:
     @pytest.mark.parametrize("body", [b"{", b"[]", b'"text"'])
     def test_that_is_no_json_object_is_refused(self, emulator_url: str, body: bytes) -> None:
         status, error = raw_call(emulator_url, "ListImageVersions", body)
-        assert (status, error["__type"]) == (400, "ValidationException")
+        assert (status, error["__type"]) == (400, "SerializationException")
 
 
 def test_images_of_one_region_are_not_in_another(sagemaker: Any, image: str, emulator_url: str) -> None:

@@ -43,6 +43,10 @@ class HealthImagingResponse(BaseResponse):
         EVENTS.deliver()
         return answer
 
+    def _get_action(self) -> str:
+        # moto prefers an Action in the query or a target in a header, which AWS ignores.
+        return self._get_action_from_method_and_request_uri(self.normalized_request)
+
     def _get_action_from_method_and_request_uri(self, request: Request) -> str:
         # moto's router does not find an operation whose required query argument is missing; AWS names the
         # argument.
