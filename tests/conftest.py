@@ -103,7 +103,7 @@ def emulator_server() -> Iterator[str]:
 
 @pytest.fixture
 def emulator_url(emulator_server: str) -> str:
-    """The URL of an embedded AWS with nothing in it: no resources, faults, counts, odd events or slow changes."""
+    """The URL of an embedded AWS with nothing in it: no resources, faults, counts or slow changes."""
     from moto.moto_api import state_manager
 
     from airflow_imgver.emulator.registration import MANAGED_MODELS
