@@ -14,10 +14,15 @@ from collections.abc import Callable, Iterable
 
 from rich.console import Console
 
-from benchmarks import imports, listing, report, startup
+from benchmarks import emulator, imports, listing, report, startup
 from benchmarks.measure import Row
 
-BENCHMARKS: tuple[Callable[[], Iterable[Row]], ...] = (listing.rows, imports.rows, startup.rows)
+BENCHMARKS: tuple[Callable[[], Iterable[Row]], ...] = (
+    listing.rows,
+    imports.rows,
+    startup.rows,
+    emulator.rows,
+)
 
 
 def main() -> int:

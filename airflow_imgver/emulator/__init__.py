@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_imgver.emulator.in_process import mock_image_versions
     from airflow_imgver.emulator.registration import register
     from airflow_imgver.emulator.server import serve
-    from airflow_imgver.emulator.state import StateError
+    from airflow_imgver.emulator.state_document import StateError
 
 __all__ = [
     "StateError",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "StateError": "state",
+    "StateError": "state_document",
     "calls": "faults",
     "clear_faults": "faults",
     "events": "event_sender",

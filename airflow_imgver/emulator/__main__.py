@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     # Not at the top: the import takes a second, in which an interrupt would end in a traceback.
     from airflow_imgver.emulator.server import serve
-    from airflow_imgver.emulator.state import StateError
+    from airflow_imgver.emulator.state_document import StateError
 
     try:
         with serve(

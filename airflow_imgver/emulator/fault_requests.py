@@ -48,7 +48,7 @@ _ERROR_MEMBERS = ("code", "message", "status")
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What happens to the next calls of one operation; ``inject_fault`` explains the fields."""
+    """An effect on the next calls of one operation; ``inject_fault`` explains the fields."""
 
     service: str
     operation: str

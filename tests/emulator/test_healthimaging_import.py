@@ -239,6 +239,19 @@ def test_nothing_is_written_before_the_job_has_ended(ours: Clinic, s3: Any) -> N
     assert "job-output-manifest.json" in ended.names()
 
 
+def test_a_job_that_cannot_write_its_output_fails_with_a_reason(
+    ours: Clinic, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", "999999999999")
+    boto3.client("s3", region_name=REGION).create_bucket(Bucket="theirs")
+    monkeypatch.delenv("MOTO_ACCOUNT_ID")
+    job = ours.start_import("s3://scans/input/", outputS3Uri="s3://theirs/output")
+    answer = ours.client.get_dicom_import_job(datastoreId=ours.datastore_id, jobId=job)
+    properties = answer["jobProperties"]
+    assert properties["jobStatus"] == "FAILED"
+    assert properties["message"] == "Cannot write to outputS3Uri: BucketAlreadyExists."
+
+
 def test_an_object_that_was_deleted_from_a_versioned_bucket_is_not_imported(ours: Clinic, s3: Any) -> None:
     s3.put_bucket_versioning(Bucket="scans", VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket="scans", Key="input/b.dcm", Body=file_of("1.2.9.1.1", series="1.2.9.1"))

@@ -150,7 +150,7 @@ class TestTheDocument:
         arguments = {"datastoreId": ours.datastore_id, "imageSetId": primary}
         assert error_of(ours.client.get_image_set_metadata, **arguments)[:2] == NOT_FOUND
 
-    def test_of_a_loaded_image_set_is_made_up_from_its_tags(self, ours: Clinic) -> None:
+    def test_of_a_loaded_image_set_is_made_from_its_tags(self, ours: Clinic) -> None:
         entry = {"versionId": "1", "imageSetState": "ACTIVE"}
         ours.backend.load_image_set(ours.datastore_id, "a" * 32, [entry])
         document = ours.metadata("a" * 32)

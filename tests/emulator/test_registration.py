@@ -104,3 +104,25 @@ def test_the_emulator_imports_nothing_else_of_the_provider() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['airflow_imgver']"
+
+
+def test_pydicom_is_imported_only_by_an_import_of_files() -> None:
+    program = (
+        "import sys\nfrom airflow_imgver.emulator import mock_image_versions\n"
+        "import boto3\n"
+        "with mock_image_versions():\n"
+        "    client = boto3.client('medical-imaging', region_name='us-east-1',\n"
+        "        aws_access_key_id='testing', aws_secret_access_key='testing')\n"
+        "    store = client.create_datastore(datastoreName='clinic')['datastoreId']\n"
+        "    role = 'arn:aws:iam::123456789012:role/import'\n"
+        "    client.start_dicom_import_job(datastoreId=store, inputS3Uri='s3://scans/input/',\n"
+        "        outputS3Uri='s3://scans/output/', dataAccessRoleArn=role)\n"
+        "    found = client.search_image_sets(datastoreId=store)['imageSetsMetadataSummaries'][0]\n"
+        '    change = b\'{"SchemaVersion": 1.1, "Study": {"DICOM": {"StudyDescription": "X"}}}\'\n'
+        "    client.update_image_set_metadata(datastoreId=store, imageSetId=found['imageSetId'],\n"
+        "        latestVersionId='1',\n"
+        "        updateImageSetMetadataUpdates={'DICOMUpdates': {'updatableAttributes': change}})\n"
+        "    print('pydicom' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -147,6 +148,111 @@ class TestASageMakerImage:
             ImageName="Analysis", BaseImage="123456789012.dkr.ecr.us-east-1.amazonaws.com/studio:1"
         )["ImageVersionArn"]
         assert arn == "arn:aws:sagemaker:us-east-1:123456789012:image-version/analysis/2"
+
+    def test_may_be_an_object_with_what_aws_only_describes(self) -> None:
+        base_image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/studio:1"
+        image = {
+            "RoleArn": "arn:aws:iam::123456789012:role/studio",
+            "Description": "For the wards",
+            "ImageVersions": [{**VERSION, "ImageVersionStatus": "CREATED", "BaseImage": base_image}],
+        }
+        load({"sagemaker": {"analysis": image}})
+        sagemaker = client_of("sagemaker")
+        described = sagemaker.describe_image(ImageName="analysis")
+        assert (described["RoleArn"], described["Description"]) == (image["RoleArn"], "For the wards")
+        assert sagemaker.describe_image_version(ImageName="analysis")["BaseImage"] == base_image
+
+
+def with_tags(**tags: Any) -> dict[str, Any]:
+    state = document()
+    state["healthimaging"][DATASTORE][IMAGE_SET][0]["DICOMTags"] = tags
+    return state
+
+
+class TestDicomTags:
+    def test_are_found_by_a_search_and_in_the_metadata(self) -> None:
+        load(with_tags(DICOMPatientId="4711", DICOMSeriesNumber=3))
+        assert image_set_on_the_wire() == PRINTED
+        criteria = {"filters": [{"operator": "EQUAL", "values": [{"DICOMPatientId": "4711"}]}]}
+        healthimaging = client_of("medical-imaging")
+        (found,) = healthimaging.search_image_sets(datastoreId=DATASTORE, searchCriteria=criteria)[
+            "imageSetsMetadataSummaries"
+        ]
+        assert found["DICOMTags"]["DICOMSeriesNumber"] == 3
+        blob = healthimaging.get_image_set_metadata(datastoreId=DATASTORE, imageSetId=IMAGE_SET)
+        metadata = json.loads(gzip.decompress(blob["imageSetMetadataBlob"].read()))
+        assert metadata["Patient"]["DICOM"] == {"PatientID": "4711"}
+
+    def test_that_do_not_fit_are_refused_without_their_value(self) -> None:
+        place = f"{ENTRIES}[0].DICOMTags.DICOMStudyInstanceUID"
+        with pytest.raises(StateError, match=f"^{re.escape(place)}: .*must match") as refused:
+            load(with_tags(DICOMStudyInstanceUID="JANE DOE"))
+        assert "JANE" not in str(refused.value)
+
+
+JOB = {
+    "jobId": "09876543210987654321098765432109",
+    "jobName": "nightly",
+    "jobStatus": "COMPLETED",
+    "datastoreId": DATASTORE,
+    "dataAccessRoleArn": "arn:aws:iam::123456789012:role/import",
+    "submittedAt": 1680027100.5,
+    "endedAt": 1680027126.25,
+    "inputS3Uri": "s3://scans/input/",
+    "outputS3Uri": "s3://scans/output/1-DicomImport-2/",
+}
+
+
+class TestAnImportJob:
+    def test_comes_back_as_it_was_written(self) -> None:
+        load({"healthimaging": {DATASTORE: {"importJobs": [JOB]}}})
+        arguments = {"datastoreId": DATASTORE, "jobId": JOB["jobId"]}
+        found = on_the_wire("medical-imaging", "get_dicom_import_job", **arguments)
+        assert found == {"jobProperties": JOB}
+
+    def test_that_still_runs_goes_on(self) -> None:
+        running = {**JOB, "jobStatus": "IN_PROGRESS"}
+        load({"healthimaging": {DATASTORE: {"importJobs": [running]}}})
+        healthimaging = client_of("medical-imaging")
+        found = healthimaging.get_dicom_import_job(datastoreId=DATASTORE, jobId=JOB["jobId"])
+        assert found["jobProperties"]["jobStatus"] == "COMPLETED"
+        assert healthimaging.search_image_sets(datastoreId=DATASTORE)["imageSetsMetadataSummaries"]
+
+    @pytest.mark.parametrize(
+        ("changes", "complaint"),
+        [
+            ({"datastoreId": "0" * 32}, "[0].datastoreId: is '0000"),
+            ({"jobStatus": "DONE"}, "[0].jobStatus: is 'DONE'; it must be one of SUBMITTED"),
+            ({"inputS3Uri": "/tmp"}, "[0].inputS3Uri: is '/tmp'; it must match"),
+        ],
+    )
+    def test_that_is_malformed_is_refused(self, changes: dict[str, Any], complaint: str) -> None:
+        with pytest.raises(
+            StateError, match=f"^{re.escape(f'healthimaging.{DATASTORE}.importJobs{complaint}')}"
+        ):
+            load({"healthimaging": {DATASTORE: {"importJobs": [{**JOB, **changes}]}}})
+
+
+@pytest.mark.parametrize(
+    ("id_", "character"),
+    [
+        ("1" * 31 + "G", "character 32 is 'G'"),
+        ("1" * 10 + "\u200b" + "1" * 21, "character 11 is '\\\\u200b'"),
+        ("\u0430" + "1" * 31, "character 1 is '\\\\u0430'"),
+        ("1" * 31 + "\n", "character 32 is '\\\\n'"),
+    ],
+    ids=["upper case", "zero width", "cyrillic", "line feed"],
+)
+def test_a_character_that_does_not_fit_is_shown(id_: str, character: str) -> None:
+    with pytest.raises(StateError, match=f"; {character}$"):
+        load({"healthimaging": {id_: {}}})
+
+
+def test_a_long_message_is_refused_by_its_first_character_that_does_not_fit() -> None:
+    message = "a" * 500 + "<" + "b" * 500
+    with pytest.raises(StateError, match=r"; character 501 is '<'$") as refused:
+        load(changed(f"{SET_PATH}/0/message", message))
+    assert len(str(refused.value)) < 400
 
 
 class TestTimes:
@@ -314,9 +420,16 @@ class TestAFile:
     @pytest.mark.parametrize(
         ("content", "complaint"),
         [
-            (b'{\n  "sagemaker": {,}\n}', "line 2 column 17: not JSON: "),
-            (b"", "line 1 column 1: not JSON: "),
-            (b'{"sagemaker": "\xff"}', "not UTF-8 at byte 15"),
+            (
+                b'{\n  "sagemaker": {,}\n}',
+                "line 2 column 17: not JSON: Expecting property name enclosed in double quotes, found ','",
+            ),
+            (b"", "line 1 column 1: not JSON: Expecting value, found the end of the file"),
+            (
+                b'{"a": \xe2\x80\x9c1\xe2\x80\x9d}',
+                "line 1 column 7: not JSON: Expecting value, found '\\u201c'",
+            ),
+            (b'{"sagemaker": "\xff"}', "not UTF-8 at byte 15, which is 0xff"),
             (b'{"sagemaker": {"a": [], "a": []}}', "'a' is twice in one object"),
             (b"[]", "$: must be an object"),
             (b'{"sagemaker": []}', "sagemaker: must be an object"),

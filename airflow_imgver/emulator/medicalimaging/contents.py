@@ -47,7 +47,7 @@ class Contents:
     The metadata of one version.
 
     :param document: Patient and Study of the document.
-    :param tags: The tags, for an image set whose document is made up from them when it is first read.
+    :param tags: The tags, for an image set whose document is made from them when it is first read.
     """
 
     def __init__(self, document: Document | None = None, *, tags: DICOMTags | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What CopyImageSet makes of a source and a destination."""
+"""The metadata that CopyImageSet gives to its destination."""
 
 from __future__ import annotations
 
@@ -49,10 +49,13 @@ def copied(
 
 def _check_levels(source: Contents, destination: Contents) -> None:
     of_source, of_destination = source.document, destination.document
+    # First the UIDs of the series: AWS shows this message for image sets that have nothing in common.
+    if not of_source["Study"]["Series"].keys() <= of_destination["Study"]["Series"].keys():
+        raise CopyFailedError(DIFFERENT.format("Series"))
     for level in ("Patient", "Study"):
         if of_source[level]["DICOM"] != of_destination[level]["DICOM"]:
             raise CopyFailedError(DIFFERENT.format(level))
     series = of_destination["Study"]["Series"]
     for uid, of_series in of_source["Study"]["Series"].items():
-        if uid not in series or series[uid]["DICOM"] != of_series["DICOM"]:
+        if series[uid]["DICOM"] != of_series["DICOM"]:
             raise CopyFailedError(DIFFERENT.format("Series"))

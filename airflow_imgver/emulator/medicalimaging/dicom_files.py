@@ -55,14 +55,15 @@ class ImportedFile:
         """The Series Instance UID."""
         return str(self.levels["Series"]["SeriesInstanceUID"])
 
-    @property
-    def document(self) -> Document:
-        """The metadata of an image set with this instance alone."""
-        series = {"DICOM": self.levels["Series"], "Instances": {self.uid: self.instance}}
-        return {
-            "Patient": {"DICOM": self.levels["Patient"]},
-            "Study": {"DICOM": self.levels["Study"], "Series": {self.series_uid: series}},
-        }
+
+def document_of(files: list[ImportedFile]) -> Document:
+    """Give the metadata of an image set with instances that agree in Patient, Study and Series."""
+    levels, uid = files[0].levels, files[0].series_uid
+    series = {"DICOM": levels["Series"], "Instances": {each.uid: each.instance for each in files}}
+    return {
+        "Patient": {"DICOM": levels["Patient"]},
+        "Study": {"DICOM": levels["Study"], "Series": {uid: series}},
+    }
 
 
 def read_file(name: str, content: bytes, lossless_storage_format: str) -> ImportedFile:

@@ -48,7 +48,7 @@ def frame_entry(
     :param frame_id: Its id.
     :param attributes: The attributes of its instance.
     :param stored_transfer_syntax: The transfer syntax in which it is kept.
-    :param imported: Its bytes as they were imported; None for a frame that :func:`grey_frame` stands for.
+    :param imported: Its bytes as they were imported; None for a frame that :func:`grey_frame` replaces.
     :return: The entry; without checksums for an imported frame, whose pixels are not decoded.
     """
     if imported is not None:

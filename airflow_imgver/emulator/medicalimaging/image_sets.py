@@ -242,7 +242,7 @@ class ImageSet(BaseModel):
         :param failure: The message of a version that fails, which AWS shows as ACTIVE; None where it ends
             well.
         :param forced: The request overrode a check, which the version then shows.
-        :param primary: Whether a first version is primary; a later one is what the version before it is.
+        :param primary: Whether a first version is primary; a later one is primary if the one before is.
         :param source_arn: The image set that is copied, for the event of the copy.
         """
         time, before = now(), self.versions[-1] if self.versions else None

@@ -11,6 +11,7 @@ from airflow_imgver.emulator.medicalimaging.contents import Contents
 from airflow_imgver.emulator.medicalimaging.dicom_files import (
     ImportedFile,
     NotImportedError,
+    document_of,
     read_file,
     synthetic_study,
 )
@@ -48,7 +49,6 @@ class ImportJob(BaseModel, Changing):
     """
 
     model = "medical-imaging::import-job"
-    submitted_at: datetime
 
     def __init__(
         self,
@@ -63,6 +63,9 @@ class ImportJob(BaseModel, Changing):
         self.job_id = job_id
         self.datastore = datastore
         self.parameters = parameters
+        given = parameters["outputS3Uri"].rstrip("/")
+        self.output_uri = f"{given}/{datastore.datastore_id}-DicomImport-{job_id}/"
+        self.submitted_at: datetime | None = None
         self.ended_at: datetime | None = None
         self.message: str | None = None
         self._storage = storage
@@ -70,11 +73,10 @@ class ImportJob(BaseModel, Changing):
 
     def properties(self) -> dict[str, Any]:
         """Give the members of DICOMImportJobProperties."""
-        given = self.parameters["outputS3Uri"].rstrip("/")
         return {
             "jobName": self.job_id,
             **self.parameters,
-            "outputS3Uri": f"{given}/{self.datastore.datastore_id}-DicomImport-{self.job_id}/",
+            "outputS3Uri": self.output_uri,
             "jobId": self.job_id,
             "jobStatus": self.status,
             "datastoreId": self.datastore.datastore_id,
@@ -82,6 +84,13 @@ class ImportJob(BaseModel, Changing):
             "endedAt": self.ended_at,
             "message": self.message,
         }
+
+    def load(self, properties: dict[str, Any]) -> None:
+        """Take a job as it is."""
+        self.status = properties["jobStatus"]
+        self.output_uri = properties["outputS3Uri"]
+        self.submitted_at, self.ended_at = properties.get("submittedAt"), properties.get("endedAt")
+        self.message = properties.get("message")
 
     def next_status(self) -> str | None:
         """Give the status that follows SUBMITTED or IN_PROGRESS."""
@@ -94,8 +103,9 @@ class ImportJob(BaseModel, Changing):
         elif status == "COMPLETED":
             self.ended_at = time
             result = ImportResult()
-            self.message = self._import(time, result)
-            write_output(self._storage, self._region, self.properties(), result)
+            self.message = self._import(time, result) or write_output(
+                self._storage, self._region, self.properties(), result
+            )
             status = "FAILED" if self.message else status
         super().enter(status, time)
 
@@ -106,9 +116,7 @@ class ImportJob(BaseModel, Changing):
         if locked:
             return f"ImageSet {locked[0]} is locked."
         for group in groups:
-            contents = Contents(group[0].document)
-            for each in group[1:]:
-                contents = merged(contents, Contents(each.document))
+            contents = Contents(document_of(group))
             image_set = self._image_set_with(contents, group[0].series_uid, time)
             for each in group:
                 self.datastore.frames |= each.frames

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass
 class ImportResult:
     """
-    What an import has done with each of its files.
+    The files that an import has read.
 
     :param imported: The name of each imported file, with its image set, version and whether that is primary.
     :param failed: The name of each file that was not imported, with the reason.
@@ -61,19 +61,28 @@ def read_objects(backend: S3Backend, uri: str) -> Iterator[tuple[str, bytes]]:
             yield name, found.value
 
 
-def write_output(backend: S3Backend, region: str, properties: dict[str, Any], result: ImportResult) -> None:
+def write_output(
+    backend: S3Backend, region: str, properties: dict[str, Any], result: ImportResult
+) -> str | None:
     """
     Write the manifest and the results of an import, in the form of AWS's guide on import jobs.
 
     :param backend: moto's S3 backend; a bucket that it lacks is created.
     :param region: The region of a new bucket.
     :param properties: The job's properties.
-    :param result: What the import has done.
+    :param result: The files that the import has read.
+    :return: The reason why nothing was written; None where all was written.
     """
+    # Not at the top: moto's S3 takes as long to import as all of this backend.
+    from moto.s3.exceptions import S3ClientError
+
     output = properties["outputS3Uri"]
     bucket, prefix = split(output)
-    if bucket not in backend.buckets:
-        backend.create_bucket(bucket, region)
+    try:
+        if bucket not in backend.buckets:
+            backend.create_bucket(bucket, region)
+    except S3ClientError as refused:
+        return f"Cannot write to outputS3Uri: {refused.code}."
     summary = {
         "jobId": properties["jobId"],
         "datastoreId": properties["datastoreId"],
@@ -111,6 +120,7 @@ def write_output(backend: S3Backend, region: str, properties: dict[str, Any], re
     for name, text in objects.items():
         if text:
             backend.put_object(bucket, f"{prefix}{name}", text.encode())
+    return None
 
 
 def split(uri: str) -> tuple[str, str]:

@@ -9,22 +9,22 @@ from typing import Any
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.moto_api._internal import mock_random
 
-from airflow_imgver.emulator.medicalimaging.contents import Contents, uid_of
 from airflow_imgver.emulator.medicalimaging.datastores import Datastore
 from airflow_imgver.emulator.medicalimaging.exceptions import ConflictException, ResourceNotFoundException
 from airflow_imgver.emulator.medicalimaging.frames import CONTENT_TYPES, grey_frame
 from airflow_imgver.emulator.medicalimaging.image_sets import ImageSet, Properties, Version
 from airflow_imgver.emulator.medicalimaging.import_jobs import ImportJob
+from airflow_imgver.emulator.medicalimaging.loading import Loading
 from airflow_imgver.emulator.medicalimaging.search import DEFAULT_SORT, check_filters, summary
 from airflow_imgver.emulator.medicalimaging.tagging import Tagging
 from airflow_imgver.emulator.paging import page
-from airflow_imgver.emulator.transitions import Timeline, now
+from airflow_imgver.emulator.transitions import Timeline
 
 # AWS documents the largest page, not the default.
 PAGE_SIZE = 50
 
 
-class HealthImagingBackend(BaseBackend, Tagging):
+class HealthImagingBackend(BaseBackend, Loading, Tagging):
     """The data stores of one account in one region, and the operations on them."""
 
     def __init__(self, region_name: str, account_id: str):
@@ -34,37 +34,6 @@ class HealthImagingBackend(BaseBackend, Tagging):
         self.lock = RLock()
         self.timeline = Timeline("medical-imaging")
 
-    def load_image_set(self, datastore_id: str, image_set_id: str, entries: list[dict[str, Any]]) -> None:
-        """
-        Load the history of an image set, in place of an image set with the same id.
-
-        A missing data store is created as ACTIVE. An entry with a running status, such as COPYING, settles
-        like any other; an unknown status stays. No other image set shares its study or its series.
-
-        :param datastore_id: The data store.
-        :param image_set_id: The image set.
-        :param entries: Its versions in any order, with the members and the spelling of ListImageSetVersions,
-            and aware times. An ``imageSetId`` that an entry lacks is filled in.
-        :raises ValueError: there are no entries, or two with one ``versionId``.
-        """
-        numbers = {int(entry["versionId"]) for entry in entries}
-        if not entries or len(numbers) < len(entries):
-            raise ValueError(f"image set {image_set_id} needs entries, each with a versionId of its own")
-        tags = {
-            "DICOMStudyInstanceUID": uid_of("study", image_set_id),
-            "DICOMSeriesInstanceUID": uid_of("series", image_set_id),
-        }
-        contents = [Contents(tags=tags)] * len(entries)
-        self.load_datastore(datastore_id).new_image_set(image_set_id).load(entries, contents)
-
-    def load_datastore(self, datastore_id: str) -> Datastore:
-        """Give a data store; a missing one is created, ACTIVE and empty."""
-        datastore = self.datastores.get(datastore_id)
-        if datastore is None:
-            datastore = self._new_datastore(datastore_id, {})
-            datastore.enter("ACTIVE", now())
-        return datastore
-
     def create_datastore(self, client_token: str, parameters: dict[str, Any]) -> Datastore:
         for datastore in self.datastores.values():
             if datastore.parameters.get("clientToken") == client_token:
@@ -73,11 +42,12 @@ class HealthImagingBackend(BaseBackend, Tagging):
                         "A data store was already created with this client token and other parameters."
                     )
                 return datastore
-        datastore = self._new_datastore(mock_random.get_random_hex(32), parameters)
+        datastore = self.new_datastore(mock_random.get_random_hex(32), parameters)
         self.timeline.create(datastore, "CREATING")
         return datastore
 
-    def _new_datastore(self, datastore_id: str, parameters: dict[str, Any]) -> Datastore:
+    def new_datastore(self, datastore_id: str, parameters: dict[str, Any]) -> Datastore:
+        """Add a data store without a status."""
         scope = f"arn:{self.partition}:medical-imaging:{self.region_name}:{self.account_id}"
         datastore = Datastore(self.timeline, f"{scope}:datastore/{datastore_id}", datastore_id, parameters)
         self.datastores[datastore_id] = datastore
@@ -129,19 +99,18 @@ class HealthImagingBackend(BaseBackend, Tagging):
                         "An import job was already started with this client token and other parameters."
                     )
                 return job
+        job = self.new_import_job(datastore, mock_random.get_random_hex(32), parameters)
+        self.timeline.create(job, "SUBMITTED")
+        return job
+
+    def new_import_job(self, datastore: Datastore, job_id: str, parameters: dict[str, Any]) -> ImportJob:
+        """Add an import job without a status."""
         # Not at the top: moto's S3 takes as long to import as all of this backend.
         from moto.s3.models import s3_backends
 
-        job = ImportJob(
-            len(datastore.import_jobs),
-            mock_random.get_random_hex(32),
-            datastore,
-            parameters,
-            s3_backends[self.account_id][self.partition],
-            self.region_name,
-        )
-        datastore.import_jobs[job.job_id] = job
-        self.timeline.create(job, "SUBMITTED")
+        storage = s3_backends[self.account_id][self.partition]
+        job = ImportJob(len(datastore.import_jobs), job_id, datastore, parameters, storage, self.region_name)
+        datastore.import_jobs[job_id] = job
         return job
 
     def get_dicom_import_job(self, datastore_id: str, job_id: str) -> ImportJob:

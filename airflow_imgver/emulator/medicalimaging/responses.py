@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -14,6 +15,8 @@ from airflow_imgver.emulator.event_sender import EVENTS
 from airflow_imgver.emulator.medicalimaging.models import HealthImagingBackend, medicalimaging_backends
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from moto.core.common_types import TYPE_RESPONSE
     from moto.core.request import Request
 
@@ -119,7 +122,7 @@ class HealthImagingResponse(BaseResponse):
         )
         return ActionResult({"jobSummaries": [job.properties() for job in jobs], "nextToken": token})
 
-    def search_image_sets(self) -> ActionResult:
+    def search_image_sets(self) -> TYPE_RESPONSE:
         request = self._request()
         summaries, sort, token = self.backend.search_image_sets(
             request["datastoreId"],
@@ -127,7 +130,7 @@ class HealthImagingResponse(BaseResponse):
             max_results=request.get("maxResults"),
             next_token=request.get("nextToken"),
         )
-        return ActionResult({"imageSetsMetadataSummaries": summaries, "sort": sort, "nextToken": token})
+        return _page("imageSetsMetadataSummaries", summaries, {"sort": sort, "nextToken": token})
 
     def get_image_set(self) -> ActionResult:
         request = self._request()
@@ -167,7 +170,7 @@ class HealthImagingResponse(BaseResponse):
         # Written here, because moto's serializer sends every answer as JSON.
         return 200, {"Content-Type": content_type}, frame
 
-    def list_image_set_versions(self) -> ActionResult:
+    def list_image_set_versions(self) -> TYPE_RESPONSE:
         request = self._request()
         entries, token = self.backend.list_image_set_versions(
             request["datastoreId"],
@@ -175,7 +178,7 @@ class HealthImagingResponse(BaseResponse):
             max_results=request.get("maxResults"),
             next_token=request.get("nextToken"),
         )
-        return ActionResult({"imageSetPropertiesList": entries, "nextToken": token})
+        return _page("imageSetPropertiesList", entries, {"nextToken": token})
 
     def copy_image_set(self) -> ActionResult:
         request = self._request()
@@ -229,6 +232,22 @@ class HealthImagingResponse(BaseResponse):
         request = self._request()
         self.backend.untag_resource(request["resourceArn"], request["tagKeys"])
         return EmptyResult()
+
+
+def _page(name: str, entries: list[dict[str, Any]], rest: dict[str, Any]) -> TYPE_RESPONSE:
+    """Write a page of entries; for 50 of them, moto's serializer takes ten times as long."""
+    document = {name: [_present(entry) for entry in entries], **_present(rest)}
+    return 200, {"Content-Type": "application/json"}, json.dumps(document, default=_epoch_seconds)
+
+
+def _present(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _epoch_seconds(time: datetime) -> float:
+    seconds = round(time.timestamp(), 3)
+    # AWS writes a whole second without a fraction.
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def _lower_case_status(properties: Properties) -> Properties:

@@ -1,4 +1,4 @@
-"""The images of one account in one region, and what the image operations do to them."""
+"""The images of one account in one region, and the operations on them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,12 @@ def stores() -> list[ImageStore]:
     return [store for store in (vars(backend).get(_STORE) for backend in backends) if store is not None]
 
 
-def load_image(backend: SageMakerModelBackend, image_name: str, entries: list[dict[str, Any]]) -> None:
+def load_image(
+    backend: SageMakerModelBackend,
+    image_name: str,
+    entries: list[dict[str, Any]],
+    members: Mapping[str, Any] | None = None,
+) -> None:
     """
     Put an image and its versions into a backend.
 
@@ -64,14 +69,19 @@ def load_image(backend: SageMakerModelBackend, image_name: str, entries: list[di
 
     :param backend: ``sagemaker_backends[account][region]``.
     :param image_name: The image's name; it replaces an image with the same name.
-    :param entries: Entries of ListImageVersions with times as datetimes, in any order.
+    :param entries: Entries of ListImageVersions with times as datetimes, in any order; with the members that
+        only DescribeImageVersion shows, if any.
+    :param members: The image's RoleArn, DisplayName and Description, if any.
     """
     store = images_of(backend)
     arn = entries[0]["ImageArn"] if entries else store.arn_of(image_name)
-    image = Image(store.timeline, arn, image_name)
+    members = members or {}
+    image = Image(store.timeline, arn, image_name, members.get("RoleArn"))
+    image.display_name, image.description = members.get("DisplayName"), members.get("Description")
     image.enter("CREATED", now())
     for entry in sorted(entries, key=lambda entry: int(entry["Version"])):
-        version = ImageVersion(image, entry["Version"], properties={})
+        properties = {name: entry[name] for name in VERSION_PROPERTIES if name in entry}
+        version = ImageVersion(image, entry["Version"], properties=properties)
         version.arn = entry["ImageVersionArn"]
         version.status = entry["ImageVersionStatus"]
         version.created_at = in_milliseconds(entry["CreationTime"])
