@@ -176,9 +176,9 @@ class TestOtherFaults:
         sagemaker.create_image(ImageName="analysis", RoleArn="arn:aws:iam::123456789012:role/studio")
         control("POST", "faults", fault("CreateImageVersion", kind="concurrent", seconds=0.01, times=None))
         for _ in range(2):
-            begun = time.monotonic()
             sagemaker.create_image_version(ImageName="analysis", BaseImage="a")
-            while time.monotonic() - begun < 0.05:
+            over = time.monotonic()
+            while time.monotonic() - over < 0.05:
                 time.sleep(0.01)
         assert control("GET", "faults")[1]["faults"] == [
             fault("CreateImageVersion", kind="concurrent", seconds=0.01, times=None, every=1)
