@@ -44,10 +44,9 @@ def json_object(body: bytes) -> dict[str, Any]:
     """
     try:
         parsed = json.loads(body.decode("utf-8")) if body else {}
-    except ValueError as broken:
-        raise SerializationException("The request body is not valid JSON") from broken
-    except RecursionError as deep:
-        raise SerializationException("The request body is nested too deeply") from deep
+    except (ValueError, RecursionError) as broken:
+        wrong = "not valid JSON" if isinstance(broken, ValueError) else "nested too deeply"
+        raise SerializationException(f"The request body is {wrong}") from broken
     if not isinstance(parsed, dict):
         raise SerializationException("The request body must be a JSON object")
     return parsed

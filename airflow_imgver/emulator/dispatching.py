@@ -83,8 +83,9 @@ class Dispatcher(DomainDispatcherApplication):
             # A presigned URL: moto takes the region from the header.
             credential = request.args["X-Amz-Credential"]
             environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential={credential}"
+        application = self.app_instances.get(package) or self.get_application(environ)
         try:
-            return super().__call__(environ, start_response)
+            return application(environ, start_response)
         except Exception as error:
             answer = explanation(package, request, error, body)
             if answer is None:
