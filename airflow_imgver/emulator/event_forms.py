@@ -69,8 +69,8 @@ def event_of(change: Change, form: str) -> Event | None:
     :param form: ``guide`` or ``schema``.
     :return: None for a change of which AWS sends no event.
     """
-    write = _WRITERS[change.resource.model]
-    written = write(change, change.resource, form)
+    write = _WRITERS.get(change.resource.model)
+    written = write(change, change.resource, form) if write else None
     if written is None:
         return None
     detail_type, arn, detail = written

@@ -27,7 +27,7 @@ class EventOptions:
     :param out_of_order: The share that arrives after the event that follows.
     :param form: ``guide``, ``schema`` or ``mixed``: whose spelling an event has, of AWS's contradicting
         pages.
-    :param seed: The seed of the choice: with one seed, the same events have the same fate.
+    :param seed: The seed of the choice; the same seed chooses the same events.
     """
 
     lost: float = 0.0

@@ -138,9 +138,9 @@ class EventSender:
                 self._due.append(event)
                 self._release_held()
 
-    def _chosen(self, fate: str, share: float) -> bool:
+    def _chosen(self, option: str, share: float) -> bool:
         chosen = self._random.random() < share
-        self._counts[fate] += chosen
+        self._counts[option] += chosen
         return chosen
 
     def _put_off(self, event: Event, delay: timedelta) -> int:
