@@ -1,4 +1,4 @@
-"""The embedded AWS: a search of 100,000 image sets and a listing, beside the cheapest call of plain moto."""
+"""The embedded AWS: long histories and a large data store, beside the cheapest call of plain moto."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ from benchmarks.measure import Row, ratio
 
 IMAGE_SETS = 100_000
 VERSIONS = 200
+IMAGE_VERSIONS = 50_000
+FEW_IMAGE_VERSIONS = 200
 CALLS = 20
 PAGE_AIM_MS = 5
 LIST_AIM = 1.00
+LONG_AIM = 1.10
 
 CHEAPEST = "plain moto: ListTables of DynamoDB"
 
@@ -46,6 +49,13 @@ def rows() -> Iterator[Row]:
         yield replace(page, figure=milliseconds, spread=spread, aim=PAGE_AIM_MS, unit="ms")
         yield ratio(search, ours.search, CHEAPEST, moto.list_tables, aim=None)
         yield ratio(listing, ours.list_versions, CHEAPEST, moto.list_tables, aim=LIST_AIM)
+        yield ratio(
+            "embedded AWS: a page of 100 of ListImageVersions, of 50,000 versions",
+            lambda: ours.list_image_versions("long"),
+            "the same page, of 200 versions",
+            lambda: ours.list_image_versions("short"),
+            aim=LONG_AIM,
+        )
 
 
 class _Server:
@@ -65,6 +75,15 @@ class _Server:
     def list_versions(self) -> float:
         """Time the first page of a history."""
         return self._timed("medical-imaging", _LIST)
+
+    def list_image_versions(self, name: str) -> float:
+        """Time the first page of an image's versions."""
+        headers = {
+            "X-Amz-Target": "SageMaker.ListImageVersions",
+            "Content-Type": "application/x-amz-json-1.1",
+        }
+        body = json.dumps({"ImageName": name, "MaxResults": 100}).encode()
+        return self._timed("sagemaker", "/", body, **headers)
 
     def list_tables(self) -> float:
         """Time a call that has nothing to list."""
@@ -137,7 +156,26 @@ def _state() -> dict[str, Any]:
     history = [
         _entry(LONG_HISTORY, version, _CREATED, _CREATED + version) for version in range(1, VERSIONS + 1)
     ]
-    return {"healthimaging": {DATASTORE_ID: {**image_sets, LONG_HISTORY: history}}}
+    images = {
+        name: [_image_version(name, version) for version in range(1, count + 1)]
+        for name, count in (("long", IMAGE_VERSIONS), ("short", FEW_IMAGE_VERSIONS))
+    }
+    return {
+        "healthimaging": {DATASTORE_ID: {**image_sets, LONG_HISTORY: history}},
+        "sagemaker": images,
+    }
+
+
+def _image_version(name: str, version: int) -> dict[str, Any]:
+    arn = "arn:aws:sagemaker:us-east-1:123456789012"
+    return {
+        "CreationTime": _CREATED + version,
+        "ImageArn": f"{arn}:image/{name}",
+        "ImageVersionArn": f"{arn}:image-version/{name}/{version}",
+        "ImageVersionStatus": "CREATED",
+        "LastModifiedTime": _CREATED + 2 * version,
+        "Version": version,
+    }
 
 
 def _entry(image_set_id: str, version: int, created_at: float, updated_at: float) -> dict[str, Any]:

@@ -75,13 +75,15 @@ def pytest_unconfigure() -> None:
 def models_read_once() -> Iterator[None]:
     """Have botocore read each model file once per test module, not once per client.
 
-    Half of a client's cost is this file. Not for longer, because botocore changes S3's model in place.
+    Half of a client's cost is this file. Not S3's, which botocore changes in place and moto needs unchanged.
     """
     read = JSONFileLoader.load_file
     with pytest.MonkeyPatch.context() as patched:
         files: dict[str, Any] = {}
 
         def load_file(self: JSONFileLoader, file_path: str) -> Any:
+            if f"{os.sep}s3{os.sep}" in file_path:
+                return read(self, file_path)
             if file_path not in files:
                 files[file_path] = read(self, file_path)
             return files[file_path]
@@ -101,7 +103,7 @@ def emulator_server() -> Iterator[str]:
 
 @pytest.fixture
 def emulator_url(emulator_server: str) -> str:
-    """The URL of an embedded AWS with nothing in it: no resources, faults, counts or slow state changes."""
+    """The URL of an embedded AWS with nothing in it: no resources, faults, counts or slow changes."""
     from moto.moto_api import state_manager
 
     from airflow_imgver.emulator.registration import MANAGED_MODELS
@@ -111,6 +113,7 @@ def emulator_url(emulator_server: str) -> str:
     _request(f"{emulator_server}/moto-api/reset", "POST")
     _request(f"{emulator_server}/_imgver/faults", "DELETE")
     _request(f"{emulator_server}/_imgver/calls", "DELETE")
+    _request(f"{emulator_server}/_imgver/events", "DELETE")
     return emulator_server
 
 

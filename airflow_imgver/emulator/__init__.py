@@ -1,8 +1,9 @@
 """
 An embedded AWS for HealthImaging image sets and SageMaker images, built on moto.
 
-``serve()`` answers over HTTP, ``mock_image_versions()`` inside the process, and ``inject_fault()`` makes
-calls of either fail. Importing this package imports nothing else; the first name that is used imports moto.
+``serve()`` answers over HTTP, ``mock_image_versions()`` inside the process, ``inject_fault()`` makes calls of
+either fail, and ``set_events()`` makes events late, lost or doubled. Importing this package imports nothing
+else; the first name that is used imports moto.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_imgver.emulator.event_sender import events, set_events
     from airflow_imgver.emulator.faults import calls, clear_faults, inject_fault, reset_calls
     from airflow_imgver.emulator.in_process import mock_image_versions
     from airflow_imgver.emulator.registration import register
@@ -21,22 +23,26 @@ __all__ = [
     "StateError",
     "calls",
     "clear_faults",
+    "events",
     "inject_fault",
     "mock_image_versions",
     "register",
     "reset_calls",
     "serve",
+    "set_events",
 ]
 
 _MODULES = {
     "StateError": "state_document",
     "calls": "faults",
     "clear_faults": "faults",
+    "events": "event_sender",
     "inject_fault": "faults",
     "mock_image_versions": "in_process",
     "register": "registration",
     "reset_calls": "faults",
     "serve": "server",
+    "set_events": "event_sender",
 }
 
 

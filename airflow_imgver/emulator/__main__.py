@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Any
 
 DEFAULT_PORT = 5000
 _REFUSED = 2
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             port=options.port,
             state=options.state,
             transition_seconds=options.transition_seconds,
+            events=options.events,
         ) as url:
             print(f"The embedded AWS answers at {url}", flush=True)  # noqa: T201
             stopped.wait()
@@ -73,8 +75,35 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="how long a state change takes (default: zero)",
     )
+    parser.add_argument(
+        "--events",
+        nargs="+",
+        action=_Events,
+        metavar="NAME=VALUE",
+        help="how events are delivered: lost, doubled, delayed, out_of_order (shares from 0 to 1), "
+        "delay_seconds, form (guide, schema or mixed), seed",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="one line per request on stderr")
     return parser
+
+
+class _Events(argparse.Action):
+    """Reads the options of events as one, because an option alone says little."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Check the options, and keep them."""
+        from airflow_imgver.emulator.event_options import event_options_from_words
+
+        try:
+            setattr(namespace, self.dest, event_options_from_words(values))
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
 
 
 def _port(text: str) -> int:

@@ -1,10 +1,11 @@
-"""Injects faults and gives call counts over HTTP: ``/_imgver/faults`` and ``/_imgver/calls``."""
+"""Controls the embedded AWS over HTTP: ``/_imgver/faults``, ``/_imgver/calls`` and ``/_imgver/events``."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_imgver.emulator.event_sender import events, set_events
 from airflow_imgver.emulator.fault_requests import fault_from
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ CONTROL_PATH = "/_imgver/"
 
 def control(registry: FaultRegistry, method: str, path: str, body: bytes) -> Answer:
     """
-    Answer a request to ``/_imgver/faults`` or ``/_imgver/calls``.
+    Answer a request to ``/_imgver/faults``, ``/_imgver/calls`` or ``/_imgver/events``.
 
     :param registry: The registry of faults and calls.
     :param method: The HTTP method.
     :param path: The request's path.
-    :param body: The request's body; for a POST the arguments of ``inject_fault`` as a JSON object.
+    :param body: The request's body; for a POST the arguments of ``inject_fault`` as a JSON object, for a PUT
+        those of ``set_events``.
     :return: Status, headers and body; a bad request is a 400 whose ``message`` gives the reason.
     """
     routes: dict[tuple[str, str], Callable[[], object]] = {
@@ -33,6 +35,9 @@ def control(registry: FaultRegistry, method: str, path: str, body: bytes) -> Ans
         ("DELETE", "/_imgver/faults"): registry.clear,
         ("GET", "/_imgver/calls"): registry.calls,
         ("DELETE", "/_imgver/calls"): registry.reset_calls,
+        ("GET", "/_imgver/events"): events,
+        ("PUT", "/_imgver/events"): lambda: _set_events(body),
+        ("DELETE", "/_imgver/events"): set_events,
     }
     route = routes.get((method, path.rstrip("/")))
     if route is None:
@@ -46,14 +51,23 @@ def control(registry: FaultRegistry, method: str, path: str, body: bytes) -> Ans
 
 
 def _inject(registry: FaultRegistry, body: bytes) -> object:
+    registry.add(fault_from(_object_in(body)))
+    return {"faults": registry.pending()}
+
+
+def _set_events(body: bytes) -> object:
+    set_events(**_object_in(body))
+    return events()
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
     try:
         request = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(request, dict):
         raise ValueError(f"the body is {request!r}; it must be a JSON object")  # noqa: TRY004 - a caller's fault
-    registry.add(fault_from(request))
-    return {"faults": registry.pending()}
+    return request
 
 
 def _json(status: int, document: object) -> Answer:

@@ -19,9 +19,10 @@ from moto.core.utils import service_name_from_moto_package_name as service_of_mo
 from moto.utilities.aws_headers import gen_amzn_requestid_long
 from werkzeug.exceptions import NotFound
 
-from airflow_imgver.emulator.contract import service_model
+from airflow_imgver.emulator.contract import SerializationException, json_object, service_model
 from airflow_imgver.emulator.fault_control import CONTROL_PATH, control
 from airflow_imgver.emulator.fault_requests import COMMON_ERRORS, Fault
+from airflow_imgver.emulator.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from airflow_imgver.emulator.faults import FaultRegistry
 
     Answer = tuple[int, dict[str, str], bytes]
+
+CALLED = "airflow_imgver.called"
+"""Where the WSGI environment holds the name of the operation that a request calls."""
 
 
 class InjectedError(ServiceException):
@@ -62,11 +66,12 @@ class FaultLayer:
         path = environ.get("PATH_INFO", "")
         if path.startswith(CONTROL_PATH):
             answer = control(self._registry, environ["REQUEST_METHOD"], path, environ["wsgi.input"].read())
-            return self._respond(start_response, answer)
+            return respond(start_response, answer)
         if path.startswith("/moto-api"):
             return self._application(environ, start_response)  # type: ignore[no-any-return]
         called = self._operation_of(environ)
-        met = self._registry.arrive(*called) if called else None
+        environ[CALLED] = called[1] if called else None
+        met = self._registry.arrive(*called, lambda: image_named_in(_body_of(environ))) if called else None
         if met is None:
             return self._application(environ, start_response)  # type: ignore[no-any-return]
         if met.fault.kind == "delay":
@@ -75,8 +80,8 @@ class FaultLayer:
         if met.fault.kind == "drop":
             raise ConnectionDropped(f"a fault closes the connection of {met.fault.operation}")
         if met.fault.kind == "truncate":
-            return self._respond(start_response, self._cut_answer(environ))
-        return self._respond(start_response, faulty_answer(met.fault, environ.get("CONTENT_TYPE")))
+            return respond(start_response, self._cut_answer(environ))
+        return respond(start_response, faulty_answer(met.fault, environ.get("CONTENT_TYPE")))
 
     def _operation_of(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         try:
@@ -103,14 +108,13 @@ class FaultLayer:
         status, headers = started[-1]
         return int(status.split()[0]), dict(headers), cut(body)
 
-    @staticmethod
-    def _respond(start_response: Callable[..., Any], answer: Answer) -> Iterable[bytes]:
-        status, headers, body = answer
-        kept = [(name, value) for name, value in headers.items() if name.lower() != "content-length"]
-        start_response(
-            f"{status} {reason_phrases.get(status, '')}", [*kept, ("Content-Length", str(len(body)))]
-        )
-        return [body]
+
+def respond(start_response: Callable[..., Any], answer: Answer) -> Iterable[bytes]:
+    """Send an answer as a WSGI application does."""
+    status, headers, body = answer
+    kept = [(name, value) for name, value in headers.items() if name.lower() != "content-length"]
+    start_response(f"{status} {reason_phrases.get(status, '')}", [*kept, ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def deliver_in_process(
@@ -132,13 +136,14 @@ def deliver_in_process(
         # Without a body that can be read only once: moto reads it, and it never names the operation.
         body = request.body if isinstance(request.body, str | bytes | bytearray) else None
         normalized = Request.from_primitives(request.method, request.url, request.headers, body)
-        called = operation_of(get_service_from_url(aws_url.geturl()), normalized)
-        met = registry.arrive(*called) if called else None
-        if met is None:
-            return carry_out(request)
-        if met.fault.kind == "delay":
-            met.delay()
-            return carry_out(request)
+        package = get_service_from_url(aws_url.geturl())
+        called = operation_of(package, normalized)
+        met = registry.arrive(*called, lambda: image_named_in(normalized.get_data())) if called else None
+        if met is None or met.fault.kind == "delay":
+            if met is not None:
+                met.delay()
+            refused = refusal(package, normalized, called=called and called[1], body=normalized.get_data())
+            return refused or carry_out(request)
         if met.fault.kind == "drop":
             raise ConnectionClosedError(endpoint_url=request.url)
         if met.fault.kind == "truncate":
@@ -187,6 +192,20 @@ def faulty_answer(fault: Fault, content_type: str | None) -> Answer:
     gen_amzn_requestid_long(headers)
     body = written["body"]
     return int(written["status_code"]), headers, body.encode() if isinstance(body, str) else body
+
+
+def image_named_in(body: bytes) -> str | None:
+    """Give the SageMaker image that a request names."""
+    try:
+        return str(json_object(body)["ImageName"])
+    except (SerializationException, KeyError):
+        return None
+
+
+def _body_of(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read()
+    environ["wsgi.input"].seek(0)
+    return body
 
 
 def cut(body: bytes) -> bytes:

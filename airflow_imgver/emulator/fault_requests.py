@@ -15,8 +15,10 @@ from airflow_imgver.emulator.contract import service_model
 if TYPE_CHECKING:
     from moto.core.model import ServiceModel
 
-KINDS = ("error", "http-500", "drop", "truncate", "delay")
+KINDS = ("error", "http-500", "drop", "truncate", "delay", "concurrent")
 LONGEST_DELAY = 3600
+CONCURRENT = ("ResourceInUse", "Resource was modified concurrently")
+"""The error of SageMaker where two calls change one image at a time, in its words."""
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html: every service may answer these,
 # and the model of a service does not hold them.
@@ -61,6 +63,8 @@ class Fault:
     def as_request(self) -> dict[str, Any]:
         """Give the fault in the form of the request that injects it."""
         error = {"code": self.code, "message": self.message, "status": self.status}
+        if self.kind == "concurrent":
+            error = {}
         request = {
             "service": self.service,
             "operation": self.operation,
@@ -84,10 +88,11 @@ def fault_from(request: Mapping[str, Any]) -> Fault:
     service, operation = (_name(request, member) for member in ("service", "operation"))
     model = _model_with(service, operation)
     kind = _kind(request)
-    code, message, status = _error(request.get("error"), model, operation) if kind == "error" else (None,) * 3
+    code, message, status = _error_of(kind, request.get("error"), model, operation)
     seconds = request.get("seconds")
     _expect(
-        (seconds is not None) == (kind == "delay"), "kind 'delay' needs seconds, and no other kind takes it"
+        (seconds is not None) == (kind in ("delay", "concurrent")),
+        "kind 'delay' needs seconds, and so does 'concurrent'; no other kind takes them",
     )
     _expect(
         seconds is None or (_is_number(seconds) and 0 < seconds <= LONGEST_DELAY),
@@ -137,6 +142,25 @@ def _kind(request: Mapping[str, Any]) -> str:
     _expect(kind in KINDS, f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
     _expect((error is not None) == (kind == "error"), f"an error needs kind 'error'; kind is {kind!r}")
     return str(kind)
+
+
+def _error_of(
+    kind: str, error: Any, model: ServiceModel, operation: str
+) -> tuple[str | None, str | None, int | None]:
+    if kind == "error":
+        return _error(error, model, operation)
+    if kind != "concurrent":
+        return None, None, None
+    called = model.operation_model(operation)
+    fits = "ImageName" in getattr(called.input_shape, "members", {}) and CONCURRENT[0] in {
+        shape.name for shape in called.error_shapes
+    }
+    _expect(
+        model.service_name == "sagemaker" and fits,
+        f"{model.service_name} {operation} has no concurrent changes; kind 'concurrent' is for sagemaker and "
+        "the operations that change an image or its versions",
+    )
+    return *CONCURRENT, None
 
 
 def _error(error: Any, model: ServiceModel, operation: str) -> tuple[str, str | None, int | None]:

@@ -8,7 +8,9 @@ answer with an error, an HTTP 500 without a body, a closed connection or half an
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_imgver.emulator.fault_requests import Fault, fault_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,21 @@ class FaultRegistry:
         with self._lock:
             return [{**each.fault.as_request(), "times": each.left} for each in self._pending]
 
-    def arrive(self, service: str, operation: str) -> MetFault | None:
+    def arrive(self, service: str, operation: str, image_name: Callable[[], str | None]) -> MetFault | None:
         """
         Count a call, and give the fault that it meets.
 
         Faults of one operation apply in the order in which they were added. Each counts only the calls that
         the faults before it did not take.
+
+        :param image_name: Gives the image of the call, for a fault that only calls on one image meet.
         """
         with self._lock:
             self._calls[service][operation] += 1
             for pending in self._pending:
-                if (pending.fault.service, pending.fault.operation) == (service, operation) and pending.due():
+                if (pending.fault.service, pending.fault.operation) == (service, operation) and pending.due(
+                    image_name
+                ):
                     if pending.left == 0:
                         self._pending.remove(pending)
                     return MetFault(pending.fault, self._cleared)
@@ -91,14 +97,25 @@ class _PendingFault:
         self.fault = fault
         self.left = fault.times
         self._seen = 0
+        self._begun: dict[str | None, float] = {}
 
-    def due(self) -> bool:
+    def due(self, image_name: Callable[[], str | None]) -> bool:
+        if self.fault.kind == "concurrent" and not self._overlaps(image_name()):
+            return False
         self._seen += 1
         if self._seen % self.fault.every:
             return False
         if self.left is not None:
             self.left -= 1
         return True
+
+    def _overlaps(self, image_name: str | None) -> bool:
+        """Whether the call before it on the same image still runs, as long as AWS would take for it."""
+        time_of_call = time.monotonic()
+        overlaps = time_of_call - self._begun.get(image_name, -math.inf) < float(self.fault.seconds or 0)
+        if not overlaps:
+            self._begun[image_name] = time_of_call
+        return overlaps
 
 
 REGISTRY = FaultRegistry()
@@ -123,9 +140,10 @@ def inject_fault(
         code is in the service's model or common to all services; with a ``"status"`` (the HTTP status) beside
         it, it may be any code. The message is optional.
     :param kind: Instead of an error: ``http-500`` (no body), ``drop`` (the connection is closed without
-        a byte), ``truncate`` (the call is carried out, and half of its answer is sent) or ``delay``
-        (the call is carried out late).
-    :param seconds: The length of a ``delay``.
+        a byte), ``truncate`` (the call is carried out, and half of its answer is sent), ``delay`` (the call
+        is carried out late) or ``concurrent`` (of two calls on one SageMaker image within the seconds, the
+        second ends in ``ResourceInUse``, "Resource was modified concurrently").
+    :param seconds: The length of a ``delay``, or of a call that another one may overlap.
     :param times: How many calls meet the fault; None means all, until :func:`clear_faults`.
     :param every: 2 means that every second call meets it, and so on.
     :raises ValueError: the service, operation or error does not exist, or the arguments contradict each

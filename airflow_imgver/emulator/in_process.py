@@ -24,6 +24,7 @@ def mock_image_versions(
     *,
     state: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     transition_seconds: float | None = None,
+    events: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
     """
     Answer boto3 as moto's ``mock_aws`` does, with HealthImaging and the SageMaker image operations too.
@@ -39,12 +40,15 @@ def mock_image_versions(
 
     :param state: A state file, or the document that it would hold, to start with.
     :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means zero.
+    :param events: How events are delivered, by the arguments of ``set_events``; by default each once and in
+        order.
     :raises RuntimeError: an embedded AWS, or a ``mock_aws``, is already open in this process.
     :raises StateError: the state is malformed; nothing is loaded.
+    :raises ValueError: the time is negative, or an option of the events is unknown or out of range.
     """
     faulty = deliver_in_process(botocore_stubber.process_request, REGISTRY)
     with (
-        embedded_aws(transition_seconds=transition_seconds),
+        embedded_aws(transition_seconds=transition_seconds, events=events),
         mock_aws(),
         patch.object(botocore_stubber, "process_request", faulty),
     ):

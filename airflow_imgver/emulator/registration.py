@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import moto
 from moto.backend_index import backend_url_patterns
+from moto.core.errors import COMMON_ERROR_CODES
 from moto.moto_api import state_manager
 from moto.sagemaker.models import SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
 
-from airflow_imgver.emulator.sagemaker.exceptions import ResourceNotFound
+from airflow_imgver.emulator.contract import SerializationException
+from airflow_imgver.emulator.event_sender import EVENTS
+from airflow_imgver.emulator.sagemaker.exceptions import InvalidArguments, ResourceNotFound
 from airflow_imgver.emulator.sagemaker.responses import IMAGE_OPERATIONS, is_image_operation
-from airflow_imgver.emulator.sagemaker.store import images_of
+from airflow_imgver.emulator.sagemaker.store import MISSING_IMAGE, images_of
 
 if TYPE_CHECKING:
     from moto.core.request import Request
@@ -70,15 +73,39 @@ def _add_healthimaging() -> None:
 
 
 def _add_image_operations() -> None:
+    # Without it, moto warns of an error that no service's model holds.
+    if SerializationException.code not in COMMON_ERROR_CODES:
+        COMMON_ERROR_CODES.append(SerializationException.code)
     for method, implementation in IMAGE_OPERATIONS.items():
         setattr(SageMakerResponse, method, implementation)
     # setattr, because a type checker refuses the assignment of a method.
+    setattr(SageMakerResponse, "call_action", _call_action)  # noqa: B010
+    setattr(SageMakerResponse, "_get_action", _get_action)  # noqa: B010
     setattr(SageMakerResponse, "parse_parameters", _parse_parameters)  # noqa: B010
     setattr(SageMakerModelBackend, "_get_resource_from_arn", _resource_from_arn)  # noqa: B010
 
 
+_MOTO_CALL_ACTION = SageMakerResponse.call_action
 _MOTO_PARSE_PARAMETERS = SageMakerResponse.parse_parameters
 _MOTO_RESOURCE_FROM_ARN = SageMakerModelBackend._get_resource_from_arn
+
+
+def _get_action(response: SageMakerResponse) -> str:
+    # moto prefers an Action in the query, which AWS ignores.
+    return str(response.headers.get("X-Amz-Target", "")).partition(".")[2]
+
+
+def _call_action(response: SageMakerResponse) -> Any:
+    if not is_image_operation(response):
+        return _MOTO_CALL_ACTION(response)
+    store = images_of(response.sagemaker_backend)
+    with store.lock:
+        store.timeline.settle()
+        answer = _MOTO_CALL_ACTION(response)
+        # What takes no time is over now, so that its events leave without another request.
+        store.timeline.settle()
+    EVENTS.deliver()
+    return answer
 
 
 def _parse_parameters(response: SageMakerResponse, request: Request) -> None:
@@ -90,8 +117,15 @@ def _parse_parameters(response: SageMakerResponse, request: Request) -> None:
 
 def _resource_from_arn(backend: SageMakerModelBackend, arn: str) -> Any:
     if ":image/" not in arn:
-        return _MOTO_RESOURCE_FROM_ARN(backend, arn)
+        try:
+            resource = _MOTO_RESOURCE_FROM_ARN(backend, arn)
+        except (AttributeError, ValueError):
+            # moto knows no resources of this kind, or the ARN has another form than that of SageMaker.
+            resource = None
+        if resource is None:
+            raise InvalidArguments(f"Could not find the resource with ARN {arn}.")
+        return resource
     image = images_of(backend).image_by_arn(arn)
     if image is None:
-        raise ResourceNotFound(f"Image with ARN {arn} does not exist.")
+        raise ResourceNotFound(MISSING_IMAGE.format(arn))
     return image

@@ -14,13 +14,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
+from airflow_imgver.emulator.dispatching import Dispatcher
 from airflow_imgver.emulator.fault_delivery import ConnectionDropped, FaultLayer
 from airflow_imgver.emulator.faults import REGISTRY
 from airflow_imgver.emulator.session import embedded_aws
@@ -42,6 +39,7 @@ def serve(
     port: int = 0,
     state: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     transition_seconds: float | None = None,
+    events: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     """
     Serve HealthImaging, SageMaker and the rest of moto over HTTP while the context is open.
@@ -57,12 +55,15 @@ def serve(
     :param port: The port to listen on; 0 takes a free one.
     :param state: A state file, or the document that it would hold, to start with.
     :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means zero.
+    :param events: How events are delivered, by the arguments of ``set_events``; by default each once and in
+        order.
     :return: The server's URL.
     :raises RuntimeError: this process already runs an embedded AWS: moto keeps one state per process.
     :raises StateError: the state is malformed; nothing is loaded, and nothing is served.
+    :raises ValueError: the time is negative, or an option of the events is unknown or out of range.
     :raises OSError: the port is not available.
     """
-    with embedded_aws(transition_seconds=transition_seconds):
+    with embedded_aws(transition_seconds=transition_seconds, events=events):
         if state is not None:
             load(state)
         with _bound(host, port) as listening, _serving(host, listening) as url:
@@ -92,20 +93,6 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=Server.request_queue_size) as listening:
         yield listening
-
-
-class Dispatcher(DomainDispatcherApplication):
-    """moto's dispatcher, with a cache: moto lists the directory of its package twice for each request."""
-
-    def __init__(self) -> None:
-        super().__init__(create_backend_app)
-        self._backends: dict[str | None, Any] = {}
-
-    def get_backend_for_host(self, host: str | None) -> Any:
-        """Find the backend that answers at a host, such as ``api.sagemaker.us-east-1.amazonaws.com``."""
-        if host not in self._backends:
-            self._backends[host] = super().get_backend_for_host(host)
-        return self._backends[host]
 
 
 class RequestHandler(MotoRequestHandler):
@@ -139,7 +126,10 @@ class RequestHandler(MotoRequestHandler):
         if environ.get("wsgi.input_terminated"):
             body = environ["wsgi.input"].read()
         else:
-            body = self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0))
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            if length < 0:
+                raise ValueError(f"the Content-Length is {length}")
+            body = self.rfile.read(length)
         environ["wsgi.input"] = BytesIO(body)
         environ["wsgi.input_terminated"] = True
         return environ
@@ -183,11 +173,14 @@ class RequestHandler(MotoRequestHandler):
         except ConnectionDropped:
             raise
         except Exception as error:
-            # moto raises NotImplementedError for an operation that it lacks; the caller needs an answer.
             log.exception("%s %s could not be answered", self.command, self.path)
-            message = json.dumps({"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
-            headers = [("Content-Type", "application/json"), ("x-amzn-errortype", "InternalFailure")]
-            return "500 Internal Server Error", headers, message.encode()
+            # Not a 500 for an operation that moto lacks: a client would repeat the call.
+            lacking = isinstance(error, NotImplementedError)
+            code = "NotImplemented" if lacking else "InternalFailure"
+            message = str(error) if lacking else f"{type(error).__name__}: {error}"
+            headers = [("Content-Type", "application/json"), ("x-amzn-errortype", code)]
+            status = "501 Not Implemented" if lacking else "500 Internal Server Error"
+            return status, headers, json.dumps({"__type": code, "message": message}).encode()
         status, headers = started[-1]
         return status, headers, body
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
@@ -13,25 +13,32 @@ from moto.core.model_instances import reset_model_data
 from moto.core.models import MockAWS
 from moto.moto_api import state_manager
 
+from airflow_imgver.emulator.event_options import event_options
+from airflow_imgver.emulator.event_sender import EVENTS
 from airflow_imgver.emulator.faults import REGISTRY
 from airflow_imgver.emulator.registration import MANAGED_MODELS, register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _OPEN = threading.Lock()
 
 
 @contextmanager
-def embedded_aws(*, transition_seconds: float | None) -> Iterator[None]:
+def embedded_aws(
+    *, transition_seconds: float | None, events: Mapping[str, Any] | None = None
+) -> Iterator[None]:
     """
     Keep moto's state for one embedded AWS, empty at the start and at the end.
 
     :param transition_seconds: How long a state change takes; None means zero.
+    :param events: How events are delivered, see ``set_events``.
+    :raises ValueError: an option of the events is unknown or out of range, or the time is negative.
     :raises RuntimeError: another embedded AWS, or a ``mock_aws``, is open in this process.
     """
     if transition_seconds is not None and transition_seconds < 0:
         raise ValueError(f"transition_seconds is {transition_seconds}; it must not be negative")
+    options = event_options(events)
     if not _OPEN.acquire(blocking=False):
         raise RuntimeError(
             "An embedded AWS already runs in this process, and moto keeps one state per process. Leave its "
@@ -48,9 +55,11 @@ def embedded_aws(*, transition_seconds: float | None) -> Iterator[None]:
         _reset()
         for model in MANAGED_MODELS if transition_seconds is not None else ():
             state_manager.set_transition(model, {"progression": "time", "seconds": transition_seconds})
+        EVENTS.open(options, timed=bool(transition_seconds))
         try:
             yield
         finally:
+            EVENTS.close()
             for model in MANAGED_MODELS:
                 state_manager.unset_transition(model)
             _reset()

@@ -144,3 +144,22 @@ def test_it_refuses_a_nonsensical_argument(arguments: list[str]) -> None:
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert arguments[0] in done.stderr
+
+
+def test_it_takes_the_options_of_events(started: Any) -> None:
+    _, url = started("--events", "lost=0.25", "form=schema", "seed=7")
+    with urllib.request.urlopen(f"{url}/_imgver/events", timeout=10) as answer:
+        options = json.load(answer)["options"]
+    assert (options["lost"], options["form"], options["seed"], options["doubled"]) == (0.25, "schema", 7, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [(["lose=1"], "'lose' is unknown"), (["lost=much"], "lost is 'much'"), (["lost"], "lost is ''")],
+)
+def test_it_refuses_options_of_events_that_cannot_be_carried_out(words: list[str], reason: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--events", *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert reason in done.stderr.splitlines()[-1]

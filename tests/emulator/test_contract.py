@@ -13,6 +13,7 @@ from moto.core.request import Request
 from moto.core.utils import camelcase_to_underscores
 
 from airflow_imgver.emulator.contract import (
+    SerializationException,
     ValidationException,
     check_request,
     compiled_pattern,
@@ -274,9 +275,6 @@ def test_times_are_aware_and_blobs_are_bytes() -> None:
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        (b"{", "The request body is not valid JSON"),
-        (b"\xff", "The request body is not valid JSON"),
-        (b"[1]", "The request body must be a JSON object"),
         (b'{"filters": "all"}', "filters' failed to satisfy constraint: Member must be a list"),
         (b'{"filters": {}}', "filters' failed to satisfy constraint: Member must be a list"),
         (b'{"sort": "up"}', "sort' failed to satisfy constraint: Member must be a structure"),
@@ -298,6 +296,24 @@ def test_a_body_that_does_not_fit_is_refused_and_not_a_crash(body: bytes, compla
     with pytest.raises(ValidationException) as refused:
         read("SearchImageSets", body=body, datastoreId=DATASTORE)
     assert refused.value.message.endswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"{", "The request body is not valid JSON"),
+        (b"\xff", "The request body is not valid JSON"),
+        ('{"filters": []}'.encode("utf-16"), "The request body is not valid JSON"),
+        (b"[1]", "The request body must be a JSON object"),
+        (b'{"sort": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "The request body is nested too deeply"),
+        (b'{"sort": ' + b"[" * 900 + b"]" * 900 + b"}", ""),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_a_serialization_exception(body: bytes, complaint: str) -> None:
+    expected = SerializationException if complaint else (SerializationException, ValidationException)
+    with pytest.raises(expected) as refused:
+        read("SearchImageSets", body=body, datastoreId=DATASTORE)
+    assert complaint in refused.value.message
 
 
 @pytest.mark.parametrize("number", ["ten", "1.5", "", "1_0", "٣", "1e1", " 5"])

@@ -148,6 +148,42 @@ class TestOtherFaults:
         assert created["ResponseMetadata"]["HTTPHeaders"]["content-length"] == str(len(answers[0]))
         assert [image["ImageName"] for image in sagemaker.list_images()["Images"]] == ["analysis"]
 
+    def test_of_concurrent_changes_of_one_image_one_is_refused(
+        self, emulator_url: str, sagemaker: Any
+    ) -> None:
+        for name in ("analysis", "other"):
+            sagemaker.create_image(ImageName=name, RoleArn="arn:aws:iam::123456789012:role/studio")
+        inject_fault("sagemaker", "CreateImageVersion", kind="concurrent", seconds=60, times=None)
+
+        def create(name: str) -> str:
+            try:
+                client_of("sagemaker", emulator_url).create_image_version(ImageName=name, BaseImage="a")
+            except ClientError as error:
+                return f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+            return "ok"
+
+        with ThreadPoolExecutor(3) as pool:
+            outcomes = list(pool.map(create, ["analysis", "other", "analysis", "analysis"]))
+        refused = "ResourceInUse: Resource was modified concurrently"
+        assert outcomes[1] == "ok"
+        assert sorted(outcomes) == [refused, refused, "ok", "ok"]
+        assert [
+            len(sagemaker.list_image_versions(ImageName=name)["ImageVersions"])
+            for name in ("analysis", "other")
+        ] == [1, 1]
+
+    def test_a_change_after_the_other_is_over_is_not_concurrent(self, sagemaker: Any, control: Any) -> None:
+        sagemaker.create_image(ImageName="analysis", RoleArn="arn:aws:iam::123456789012:role/studio")
+        control("POST", "faults", fault("CreateImageVersion", kind="concurrent", seconds=0.01, times=None))
+        for _ in range(2):
+            sagemaker.create_image_version(ImageName="analysis", BaseImage="a")
+            over = time.monotonic()
+            while time.monotonic() - over < 0.05:
+                time.sleep(0.01)
+        assert control("GET", "faults")[1]["faults"] == [
+            fault("CreateImageVersion", kind="concurrent", seconds=0.01, times=None, every=1)
+        ]
+
     def test_a_delay_answers_late_and_rightly(self, sagemaker: Any, control: Any) -> None:
         control("POST", "faults", fault(kind="delay", seconds=0.3))
         begun = time.monotonic()
@@ -217,6 +253,9 @@ class TestRequests:
             (fault(kind="delay", seconds=-1), "seconds is -1"),
             (fault(kind="delay", seconds="2"), "seconds is '2'"),
             (fault(kind="drop", seconds=2), "kind 'delay' needs seconds"),
+            (fault("CreateImageVersion", kind="concurrent"), "so does 'concurrent'"),
+            (fault(kind="concurrent", seconds=1), "sagemaker ListImages has no concurrent changes"),
+            (fault("ListDatastores", "medical-imaging", kind="concurrent", seconds=1), "has no concurrent"),
             (fault(kind="drop", times=0), "times is 0"),
             (fault(kind="drop", times=True), "times is True"),
             (fault(kind="drop", every=None), "every is None"),

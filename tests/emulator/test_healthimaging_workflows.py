@@ -313,8 +313,8 @@ def test_a_write_right_after_the_last_meets_its_result(clinic_with_one: tuple[Cl
 
 def test_a_deletion_marks_the_latest_version_and_adds_none(clinic_with_one: tuple[Clinic, str]) -> None:
     ours, image_set = clinic_with_one
-    ours.update(image_set, "1")
     takes_reads(2)
+    ours.update(image_set, "1")
     assert ours.statuses(image_set)[0][2] == "UPDATING"
     assert ours.statuses(image_set)[0][2] == "UPDATED"
     answer = ours.delete(image_set)

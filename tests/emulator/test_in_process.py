@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
 from botocore.exceptions import ClientError, ConnectionClosedError
 from emulator_clients import client_of
 from moto import mock_aws
@@ -147,3 +148,14 @@ def test_faults_are_over_when_it_ends() -> None:
         inject_fault("sagemaker", "ListImages", kind="http-500", times=None)
     with mock_image_versions():
         assert names(client_of("sagemaker")) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "call"), [("medical-imaging", "list_datastores"), ("sagemaker", "list_images")]
+)
+def test_a_request_that_aws_refuses_is_refused(service: str, call: str) -> None:
+    with mock_image_versions():
+        with pytest.raises(ClientError, match="MissingAuthenticationTokenException"):
+            getattr(client_of(service, signature_version=UNSIGNED), call)()
+        with pytest.raises(ClientError, match=r"InvalidSignatureException.*not 'eu-central-9'"):
+            getattr(client_of(service, region="eu-central-9"), call)()

@@ -21,6 +21,7 @@ from airflow_imgver.emulator.sagemaker import load_image
 
 ROLE = "arn:aws:iam::123456789012:role/studio"
 BASE_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/studio/analysis:2026-11"
+DIGEST = "sha256:" + "5c" * 32
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 SENDS_FRACTIONS = hasattr(botocore.serialize, "TIMESTAMP_PRECISION_LEGACY")
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
@@ -77,8 +78,22 @@ class TestAnImage:
         assert described["DisplayName"] == "Analysis"
         assert described["Description"] == "For the wards"
 
-    def test_is_displayed_by_its_name_unless_told_otherwise(self, sagemaker: Any, image: str) -> None:
-        assert sagemaker.describe_image(ImageName=image)["DisplayName"] == "analysis"
+    def test_has_no_display_name_unless_one_was_given(self, sagemaker: Any, image: str) -> None:
+        assert "DisplayName" not in sagemaker.describe_image(ImageName=image)
+        assert "DisplayName" not in sagemaker.list_images()["Images"][0]
+
+    def test_has_no_display_name_after_an_update_that_deletes_it(self, sagemaker: Any) -> None:
+        sagemaker.create_image(ImageName="analysis", RoleArn=ROLE, DisplayName="Gone soon")
+        sagemaker.update_image(ImageName="analysis", DeleteProperties=["DisplayName"])
+        assert "DisplayName" not in sagemaker.describe_image(ImageName="analysis")
+
+    def test_that_does_not_exist_is_named_in_the_words_of_aws(self, sagemaker: Any) -> None:
+        with pytest.raises(ClientError) as missing:
+            sagemaker.describe_image(ImageName="nothing")
+        assert missing.value.response["Error"] == {
+            "Code": "ResourceNotFound",
+            "Message": f"Image with ARN {ARN}:image/nothing does not exist",
+        }
 
     def test_has_its_name_in_lower_case_in_its_arn(self, sagemaker: Any) -> None:
         arn = sagemaker.create_image(ImageName="Analysis", RoleArn=ROLE)["ImageArn"]
@@ -265,7 +280,22 @@ class TestANewVersion:
         create_version(sagemaker, **given)
         described = sagemaker.describe_image_version(ImageName=image)
         assert described.items() >= given.items()
-        assert described["BaseImage"] == described["ContainerImage"] == BASE_IMAGE
+        assert described["BaseImage"] == BASE_IMAGE
+
+    @pytest.mark.parametrize("base", [BASE_IMAGE, BASE_IMAGE.partition(":")[0], f"{BASE_IMAGE}@{DIGEST}"])
+    def test_names_its_container_image_by_the_digest(self, sagemaker: Any, image: str, base: str) -> None:
+        create_version(sagemaker, BaseImage=base)
+        shown = sagemaker.describe_image_version(ImageName=image)["ContainerImage"]
+        repository, _, digest = shown.partition("@")
+        assert repository == BASE_IMAGE.partition(":")[0]
+        assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
+        assert (digest == DIGEST) == (DIGEST in base)
+
+    def test_runs_without_horovod_unless_it_was_requested(self, sagemaker: Any, image: str) -> None:
+        create_version(sagemaker)
+        create_version(sagemaker, Horovod=True)
+        shown = [sagemaker.describe_image_version(ImageName=image, Version=n)["Horovod"] for n in (1, 2)]
+        assert shown == [False, True]
 
     def test_needs_an_image(self, sagemaker: Any) -> None:
         with pytest.raises(ClientError, match=r"\(ResourceNotFound\).*image/analysis does not exist"):
@@ -525,7 +555,7 @@ class TestAMalformedRequest:
     @pytest.mark.parametrize("body", [b"{", b"[]", b'"text"'])
     def test_that_is_no_json_object_is_refused(self, emulator_url: str, body: bytes) -> None:
         status, error = raw_call(emulator_url, "ListImageVersions", body)
-        assert (status, error["__type"]) == (400, "ValidationException")
+        assert (status, error["__type"]) == (400, "SerializationException")
 
 
 def test_images_of_one_region_are_not_in_another(sagemaker: Any, image: str, emulator_url: str) -> None:

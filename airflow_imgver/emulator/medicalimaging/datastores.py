@@ -140,7 +140,12 @@ class Datastore(BaseModel, Changing):
         if destination is None:
             destination = self.new_image_set(mock_random.get_random_hex(32))
         destination.begin_version(
-            "COPYING", contents, failure=failure, forced=force, primary=promote_to_primary
+            "COPYING",
+            contents,
+            failure=failure,
+            forced=force,
+            primary=promote_to_primary,
+            source_arn=source.arn,
         )
         source.lock_as_copy_source()
         return source, destination

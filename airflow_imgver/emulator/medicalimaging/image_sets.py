@@ -52,6 +52,7 @@ class Version(Changing):
     """
 
     model = "medical-imaging::image-set"
+    source_arn: str | None = None
 
     def __init__(
         self,
@@ -231,6 +232,7 @@ class ImageSet(BaseModel):
         failure: str | None = None,
         forced: bool = False,
         primary: bool | None = None,
+        source_arn: str | None = None,
     ) -> Version:
         """
         Lock the image set with a new version on top of the latest, or with its first one.
@@ -241,6 +243,7 @@ class ImageSet(BaseModel):
             well.
         :param forced: The request overrode a check, which the version then shows.
         :param primary: Whether a first version is primary; a later one is primary if the one before is.
+        :param source_arn: The image set that is copied, for the event of the copy.
         """
         time, before = now(), self.versions[-1] if self.versions else None
         properties = {
@@ -263,6 +266,7 @@ class ImageSet(BaseModel):
             outcome=properties | ended,
             stamp="updatedAt" if before else None,
         )
+        version.source_arn = source_arn
         self.versions.append(version)
         self._busy.append(version)
         self.timeline.create(version, running, time)

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 
 from airflow_imgver.emulator.contract import read_request, service_model
+from airflow_imgver.emulator.event_sender import EVENTS
 from airflow_imgver.emulator.medicalimaging.models import HealthImagingBackend, medicalimaging_backends
 
 if TYPE_CHECKING:
@@ -39,7 +40,15 @@ class HealthImagingResponse(BaseResponse):
     def call_action(self) -> TYPE_RESPONSE:
         with self.backend.lock:
             self.backend.timeline.settle()
-            return super().call_action()
+            answer = super().call_action()
+            # What takes no time is over now, so that its events leave without another request.
+            self.backend.timeline.settle()
+        EVENTS.deliver()
+        return answer
+
+    def _get_action(self) -> str:
+        # moto prefers an Action in the query or a target in a header, which AWS ignores.
+        return self._get_action_from_method_and_request_uri(self.normalized_request)
 
     def _get_action_from_method_and_request_uri(self, request: Request) -> str:
         # moto's router does not find an operation whose required query argument is missing; AWS names the

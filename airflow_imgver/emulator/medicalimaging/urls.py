@@ -9,17 +9,5 @@ url_bases = [
     r"https?://(?:runtime-)?medical-imaging(?:-fips)?\.(.+)\.amazonaws\.com",
 ]
 
-url_paths = {
-    "{0}/datastore$": HealthImagingResponse.dispatch,
-    "{0}/datastore/(?P<datastoreId>[^/]+)$": HealthImagingResponse.dispatch,
-    "{0}/datastore/(?P<datastoreId>[^/]+)/searchImageSets$": HealthImagingResponse.dispatch,
-    "{0}/datastore/(?P<datastoreId>[^/]+)/imageSet/(?P<imageSetId>[^/]+)/(?P<action>[^/]+)$": (
-        HealthImagingResponse.dispatch
-    ),
-    "{0}/startDICOMImportJob/datastore/(?P<datastoreId>[^/]+)$": HealthImagingResponse.dispatch,
-    "{0}/getDICOMImportJob/datastore/(?P<datastoreId>[^/]+)/job/(?P<jobId>[^/]+)$": (
-        HealthImagingResponse.dispatch
-    ),
-    "{0}/listDICOMImportJobs/datastore/(?P<datastoreId>[^/]+)$": HealthImagingResponse.dispatch,
-    "{0}/tags/(?P<resourceArn>.+)$": HealthImagingResponse.dispatch,
-}
+# One for all: the operation is found in the service model, and a label of the path may hold anything encoded.
+url_paths = {"{0}/(?P<path>.*)$": HealthImagingResponse.dispatch}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_imgver.emulator.sagemaker.exceptions import InvalidArguments, ResourceInUse, ResourceNotFound
+from airflow_imgver.emulator.sagemaker.history import History
 from airflow_imgver.emulator.transitions import Changing
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ class ImageVersion(ImageResource):
         self.number = number
         self.arn = f"{image.arn.replace(':image/', ':image-version/')}/{number}"
         self.properties = dict(properties)
-        self.aliases = list(aliases)
+        self.aliases = list(dict.fromkeys(aliases))
 
     def next_status(self) -> str | None:
         """Give CREATED or CREATE_FAILED for a version that is built, and its end for one that is deleted."""
@@ -86,8 +88,10 @@ class ImageVersion(ImageResource):
                 f"ClientError: BaseImage '{self.properties['BaseImage']}' is not an Amazon ECR image URI of "
                 "the form <account>.dkr.ecr.<region>.amazonaws.com/<repository>[:tag|@digest]."
             )
-        elif status == _GONE:
-            self.image.remove(self)
+        if status == _GONE:
+            self.image.history.remove(self)
+        else:
+            self.image.take(self)
 
     def listed(self) -> dict[str, Any]:
         """Give the entry that ListImageVersions shows."""
@@ -105,10 +109,17 @@ class ImageVersion(ImageResource):
 
     def described(self) -> dict[str, Any]:
         """Give what DescribeImageVersion shows."""
-        description = {**self.properties, **self.listed()}
+        description = {"Horovod": False, **self.properties, **self.listed()}
         if self.status == "CREATED" and "BaseImage" in self.properties:
-            description["ContainerImage"] = self.properties["BaseImage"]
+            description["ContainerImage"] = _container_image(self.properties["BaseImage"])
         return description
+
+
+def _container_image(base_image: str) -> str:
+    """Name an ECR image by its digest, as AWS does; the same tag has the same digest."""
+    tagged, _, digest = base_image.partition("@")
+    repository = re.sub(r":[^/:]*$", "", tagged)
+    return f"{repository}@{digest or 'sha256:' + hashlib.sha256(tagged.encode()).hexdigest()}"
 
 
 class Image(ImageResource):
@@ -130,30 +141,21 @@ class Image(ImageResource):
         self.tags: list[dict[str, str]] = []
         self.last_number = 0
         self.creations: dict[str, tuple[Mapping[str, Any], str]] = {}
-        self._versions: dict[int, ImageVersion] = {}
+        self.history = History()
 
     def next_status(self) -> str | None:
         """Give CREATED for an image that is created or updated, and its end for one that is deleted."""
         return {"CREATING": "CREATED", "UPDATING": "CREATED", "DELETING": _GONE}.get(self.status)
 
-    def versions(self, *, read: bool = False) -> list[ImageVersion]:
-        """
-        Give the versions.
-
-        :param read: Whether the caller shows them all, which counts as a read of each.
-        """
-        for version in list(self._versions.values()) if read else ():
+    def read_versions(self) -> None:
+        """Count a read of each version: a status may change after a number of reads."""
+        for version in self.history.busy():
             self.timeline.read(version)
-        return list(self._versions.values())
 
-    def add(self, version: ImageVersion) -> None:
-        """Add a version; a number is never used twice, not even after a deletion."""
-        self._versions[version.number] = version
+    def take(self, version: ImageVersion) -> None:
+        """Take a new or changed version; a number is never used twice, not even after a deletion."""
+        self.history.put(version)
         self.last_number = max(self.last_number, version.number)
-
-    def remove(self, version: ImageVersion) -> None:
-        """Remove a version."""
-        self._versions.pop(version.number, None)
 
     def version(self, number: int | None, alias: str | None, *, read: bool = False) -> ImageVersion:
         """
@@ -174,17 +176,18 @@ class Image(ImageResource):
         if number is not None and alias is not None:
             raise InvalidArguments("Only one of Version and Alias can be given.")
         if number is None and alias is None:
-            if not self._versions:
+            version = self.history.latest()
+            if version is None:
                 raise ResourceNotFound(
                     f"Latest ImageVersion with ImageName {self.name} does not exist. "
                     "Please provide a valid ImageName."
                 )
-            return self._versions[max(self._versions)]
-        for version in self._versions.values():
-            if version.number == number or (alias is not None and alias in version.aliases):
-                return version
-        name = f"Version {number}" if alias is None else f"Alias {alias}"
-        raise ResourceNotFound(f"ImageVersion with ImageName {self.name} and {name} does not exist.")
+            return version
+        found = self.history.by_number(number) if number is not None else self.history.by_alias(str(alias))
+        if found is None:
+            name = f"Version {number}" if alias is None else f"Alias {alias}"
+            raise ResourceNotFound(f"ImageVersion with ImageName {self.name} and {name} does not exist.")
+        return found
 
     def refuse_taken_aliases(self, aliases: Iterable[str], but: ImageVersion | None = None) -> None:
         """
@@ -192,10 +195,10 @@ class Image(ImageResource):
 
         :raises ResourceInUse: the message names the alias and the version that has it.
         """
-        for version in self.versions():
-            taken = set(aliases) & set(version.aliases)
-            if taken and version is not but:
-                raise ResourceInUse(f"Alias {min(taken)} is in use by ImageVersion ({version.arn}).")
+        for alias in sorted(aliases):
+            version = self.history.by_alias(alias)
+            if version is not None and version is not but:
+                raise ResourceInUse(f"Alias {alias} is in use by ImageVersion ({version.arn}).")
 
     def listed(self) -> dict[str, Any]:
         """Give the entry that ListImages shows."""
@@ -205,12 +208,10 @@ class Image(ImageResource):
             "ImageName": self.name,
             "ImageStatus": self.status,
             "LastModifiedTime": self.modified_at,
-            # AWS shows the name where no display name was given.
-            "DisplayName": self.display_name or self.name,
+            "DisplayName": self.display_name,
+            "Description": self.description,
         }
-        if self.description is not None:
-            entry["Description"] = self.description
-        return entry
+        return {member: value for member, value in entry.items() if value is not None}
 
     def described(self) -> dict[str, Any]:
         """Give what DescribeImage shows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -9,15 +10,22 @@ from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.responses import SageMakerResponse
 
 from airflow_imgver.emulator.contract import read_request
-from airflow_imgver.emulator.paging import page
-from airflow_imgver.emulator.sagemaker.models import VERSION_PROPERTIES, ImageResource
+from airflow_imgver.emulator.paging import marker_of, page, token_after
+from airflow_imgver.emulator.sagemaker.models import VERSION_PROPERTIES
 from airflow_imgver.emulator.sagemaker.store import ImageStore, images_of
 from airflow_imgver.emulator.transitions import in_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_imgver.emulator.sagemaker.history import History
+    from airflow_imgver.emulator.sagemaker.models import Image, ImageResource, ImageVersion
+
 _DEFAULT_PAGE_SIZE = 10
+_FILTERS_OF = {
+    "CREATION_TIME": ("CreationTimeAfter", "CreationTimeBefore"),
+    "LAST_MODIFIED_TIME": ("LastModifiedTimeAfter", "LastModifiedTimeBefore"),
+}
 _TIME_FILTERS = ("CreationTimeAfter", "CreationTimeBefore", "LastModifiedTimeAfter", "LastModifiedTimeBefore")
 
 
@@ -69,7 +77,7 @@ class ImageResponses(SageMakerResponse):
         with store.lock:
             wanted = request.get("NameContains", "")
             images = [image for image in store.images(read=True) if wanted in image.name]
-            cut, token = _page(request, images, "ListImages", lambda image: image.name, "IMAGE_NAME")
+            cut, token = _page_of_images(request, images)
             return ActionResult({"Images": [image.listed() for image in cut], "NextToken": token})
 
     def create_image_version(self) -> ActionResult:
@@ -114,19 +122,23 @@ class ImageResponses(SageMakerResponse):
         """Answer ListImageVersions."""
         request, store = image_request(self), _store(self)
         with store.lock:
-            versions = store.image(request["ImageName"]).versions(read=True)
-            cut, token = _page(request, versions, "ListImageVersions", lambda each: each.number, "VERSION")
-            return ActionResult({"ImageVersions": [each.listed() for each in cut], "NextToken": token})
+            image = store.image(request["ImageName"])
+            image.read_versions()
+            versions, token = _page_of_versions(request, image.history)
+            return ActionResult(
+                {"ImageVersions": [version.listed() for version in versions], "NextToken": token}
+            )
 
     def list_aliases(self) -> ActionResult:
         """Answer ListAliases."""
         request, store = image_request(self), _store(self)
         with store.lock:
             image = store.image(request["ImageName"])
-            one = "Version" in request or "Alias" in request
-            found = [image.version(request.get("Version"), request.get("Alias"))] if one else image.versions()
+            aliases = image.history.aliases()
+            if "Version" in request or "Alias" in request:
+                aliases = sorted(image.version(request.get("Version"), request.get("Alias")).aliases)
             cut, token = page(
-                sorted(alias for version in found for alias in version.aliases),
+                aliases,
                 size=request.get("MaxResults", _DEFAULT_PAGE_SIZE),
                 token=request.get("NextToken"),
                 bound_to=_without_paging("ListAliases", request),
@@ -163,31 +175,49 @@ def _store(response: SageMakerResponse) -> ImageStore:
     return images_of(response.sagemaker_backend)
 
 
-def _page(
-    request: dict[str, Any],
-    items: list[Any],
-    operation: str,
-    identity: Callable[[Any], Any],
-    identity_sort: str,
-) -> tuple[list[Any], str | None]:
-    """Filter by time, sort and cut for both list operations; equal times are sorted by identity."""
-    sort_by = request.setdefault("SortBy", "CREATION_TIME")
-    descending = request.setdefault("SortOrder", "DESCENDING") == "DESCENDING"
+def _page_of_images(request: dict[str, Any], images: list[Image]) -> tuple[list[Image], str | None]:
+    """Filter, sort and cut; images with equal times are sorted by name."""
+    sort_by, descending = _sort_of(request)
 
-    def key(item: Any) -> tuple[Any, ...]:
-        if sort_by == identity_sort:
-            return (identity(item),)
-        time = item.created_at if sort_by == "CREATION_TIME" else item.modified_at
-        return (time.timestamp(), identity(item))
+    def key(image: Image) -> tuple[Any, ...]:
+        if sort_by == "IMAGE_NAME":
+            return (image.name,)
+        time = image.created_at if sort_by == "CREATION_TIME" else image.modified_at
+        return (time.timestamp(), image.name)
 
     return page(
-        sorted((item for item in items if _is_in_time(item, request)), key=key, reverse=descending),
+        sorted((image for image in images if _is_in_time(image, request)), key=key, reverse=descending),
         size=request.get("MaxResults", _DEFAULT_PAGE_SIZE),
         token=request.get("NextToken"),
-        bound_to=_without_paging(operation, request),
+        bound_to=_without_paging("ListImages", request),
         key=key,
         descending=descending,
     )
+
+
+def _page_of_versions(request: dict[str, Any], history: History) -> tuple[list[ImageVersion], str | None]:
+    """Cut a page out of the order that the request names, from the end of the page before."""
+    sort_by, descending = _sort_of(request)
+    bound_to = _without_paging("ListImageVersions", request)
+    marker = marker_of(request["NextToken"], bound_to) if "NextToken" in request else None
+    since, until = (request.get(name) for name in _FILTERS_OF.get(sort_by, ("", "")))
+    walk = history.walk(
+        sort_by,
+        descending=descending,
+        beyond=None if marker is None else tuple(marker),
+        since=None if since is None else in_milliseconds(since).timestamp(),
+        until=None if until is None else until.timestamp(),
+    )
+    size = request.get("MaxResults", _DEFAULT_PAGE_SIZE)
+    found = ((key, version) for key, version in walk if _is_in_time(version, request))
+    on_page = list(itertools.islice(found, size))
+    token = token_after(on_page[-1][0], bound_to) if next(found, None) else None
+    return [version for _, version in on_page], token
+
+
+def _sort_of(request: dict[str, Any]) -> tuple[str, bool]:
+    sort_by = request.setdefault("SortBy", "CREATION_TIME")
+    return sort_by, request.setdefault("SortOrder", "DESCENDING") == "DESCENDING"
 
 
 def _is_in_time(item: ImageResource, request: dict[str, Any]) -> bool:

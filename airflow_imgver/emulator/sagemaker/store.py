@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from moto.sagemaker.models import sagemaker_backends
+
 from airflow_imgver.emulator.sagemaker.exceptions import (
     InvalidArguments,
     InvalidState,
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from moto.sagemaker.models import SageMakerModelBackend
 
+# AWS ends this message without a full stop.
+MISSING_IMAGE = "Image with ARN {} does not exist"
+
 _STORE = "_image_store"
 _CREATING_STORES = threading.Lock()
 
@@ -40,6 +45,14 @@ def images_of(backend: SageMakerModelBackend) -> ImageStore:
             setattr(backend, _STORE, ImageStore(backend.account_id, backend.region_name, backend.partition))
         store: ImageStore = vars(backend)[_STORE]
     return store
+
+
+def stores() -> list[ImageStore]:
+    """Give the images of each account and region that has any."""
+    backends = [
+        backend for regions in list(sagemaker_backends.values()) for backend in list(regions.values())
+    ]
+    return [store for store in (vars(backend).get(_STORE) for backend in backends) if store is not None]
 
 
 def load_image(
@@ -66,7 +79,7 @@ def load_image(
     image = Image(store.timeline, arn, image_name, members.get("RoleArn"))
     image.display_name, image.description = members.get("DisplayName"), members.get("Description")
     image.enter("CREATED", now())
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: int(entry["Version"])):
         properties = {name: entry[name] for name in VERSION_PROPERTIES if name in entry}
         version = ImageVersion(image, entry["Version"], properties=properties)
         version.arn = entry["ImageVersionArn"]
@@ -74,11 +87,11 @@ def load_image(
         version.created_at = in_milliseconds(entry["CreationTime"])
         version.modified_at = in_milliseconds(entry["LastModifiedTime"])
         version.failure_reason = entry.get("FailureReason")
-        image.add(version)
+        image.take(version)
         store.timeline.add(version)
     if entries:
-        image.created_at = min(version.created_at for version in image.versions())
-        image.modified_at = max(version.modified_at for version in image.versions())
+        image.created_at = min(version.created_at for version in image.history.all())
+        image.modified_at = max(version.modified_at for version in image.history.all())
     store.put(image)
 
 
@@ -122,13 +135,14 @@ class ImageStore:
         :param read: Whether the caller shows the image, which counts as a read of it.
         :raises ResourceNotFound: the image does not exist.
         """
-        if read and name in self._images:
-            self.timeline.settle()
-            self.timeline.read(self._images[name])
-        for image in self.images():
-            if image.name == name:
-                return image
-        raise ResourceNotFound(f"Image with ARN {self.arn_of(name)} does not exist.")
+        self.timeline.settle()
+        image = self._images.get(name)
+        if image is not None and read:
+            self.timeline.read(image)
+        if image is None or image.is_gone:
+            self._images.pop(name, None)
+            raise ResourceNotFound(MISSING_IMAGE.format(self.arn_of(name)))
+        return image
 
     def image_by_arn(self, arn: str) -> Image | None:
         """Find an image by its ARN, for moto's tag operations."""
@@ -173,10 +187,9 @@ class ImageStore:
         """Delete an image with all its versions."""
         with self.lock:
             image = self._settled_image(name)
-            versions = image.versions()
-            for version in versions:
+            for version in image.history.busy():
                 self._refuse_busy(version)
-            for version in versions:
+            for version in image.history.all():
                 self.timeline.change(version, "DELETING")
             self.timeline.change(image, "DELETING")
 
@@ -200,11 +213,10 @@ class ImageStore:
                 return arn
             if image.status != "CREATED":
                 raise InvalidState(f"Image {name} is in an invalid state.")
-            if any(version.status == "DELETING" for version in image.versions()):
+            if any(version.status == "DELETING" for version in image.history.busy()):
                 raise ResourceInUse("Resource was modified concurrently")
             image.refuse_taken_aliases(aliases)
             version = ImageVersion(image, image.last_number + 1, properties=properties, aliases=aliases)
-            image.add(version)
             self.timeline.create(version, "CREATING")
             image.creations[client_token] = arguments, version.arn
             return version.arn
@@ -229,6 +241,7 @@ class ImageStore:
             version.aliases = [*kept, *(each for each in dict.fromkeys(added) if each not in kept)]
             version.properties.update({k: v for k, v in properties.items() if k in VERSION_PROPERTIES})
             version.modified_at = now()
+            image.take(version)
             return version.arn
 
     def delete_version(self, name: str, number: int | None, alias: str | None) -> None:
