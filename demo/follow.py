@@ -11,9 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
+from airflow_imgver.services import SERVICES
+from airflow_imgver.versions import read_entry
 from demo.processes import StackError
 from demo.stack import Stack
-from demo.tables import version_and_status
 
 RUN_LIMIT_SECONDS = 300
 POLL_SECONDS = 0.3
@@ -116,7 +117,8 @@ class Follower:
                 self._print(run, task_id, "deferred: it waits in the triggerer and holds no worker")
             case "success" if task.deferred_at:
                 entry = self._api.xcom(run.dag_id, run.run_id, task_id)
-                opened = f"{version_and_status(entry)}, {_since(task.deferred_at)} after it deferred"
+                service = next(each for each in SERVICES if each.fields.number in entry)
+                opened = f"{read_entry(entry, service.fields)}, {_since(task.deferred_at)} after it deferred"
                 self._print(run, task_id, f"success: {opened}", style="green")
             case "running" | "success" | "skipped" | "up_for_retry":
                 self._print(run, task_id, task.state)

@@ -28,13 +28,6 @@ def image_versions(entries: Entries) -> Table:
     )
 
 
-def version_and_status(entry: dict[str, Any]) -> str:
-    """The version and the status of an entry of either service."""
-    if "versionId" in entry:
-        return f"version {entry['versionId']} is {entry['ImageSetWorkflowStatus']} ({entry['imageSetState']})"
-    return f"version {entry['Version']} is {entry['ImageVersionStatus']}"
-
-
 def _table(title: str, columns: list[str], entries: Entries) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
