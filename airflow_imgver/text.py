@@ -49,11 +49,12 @@ def as_plain(value: Any) -> Any:
 
 
 def _iso(when: datetime) -> str:
+    aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     try:
-        return when.astimezone(UTC).isoformat()
+        return aware.astimezone(UTC).isoformat()
     except OverflowError:
         # Within a day of the first or the last year that Python knows.
-        return when.isoformat()
+        return aware.isoformat()
 
 
 def one_line(text: str) -> str:

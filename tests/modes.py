@@ -26,8 +26,9 @@ class Outcome:
     xcoms: dict[str, Any] = field(default_factory=dict)
 
 
-def ended(make: Callable[..., Any], mode: str, **more: Any) -> Outcome:
+def ended(make: Callable[..., Any], mode: str, *, task_state_store: Any = None, **more: Any) -> Outcome:
     """Run a gate to its end, as Airflow does in a mode; every leg is a new object."""
+    kept = {} if task_state_store is None else {"task_state_store": task_state_store}
     given = {
         "task_id": "gate",
         "poke_interval": 0.05,
@@ -40,16 +41,16 @@ def ended(make: Callable[..., Any], mode: str, **more: Any) -> Outcome:
     ti = TaskInstance()
     outcome = Outcome(xcoms=ti.xcoms)
     try:
-        outcome.value = _legs(lambda: make(**given), ti)
+        outcome.value = _legs(lambda: make(**given), ti, kept)
     except Exception as error:  # noqa: BLE001  # whatever ends the task is what the test is about
         outcome.error = error
     return outcome
 
 
-def _legs(make: Callable[[], Any], ti: TaskInstance) -> Any:
+def _legs(make: Callable[[], Any], ti: TaskInstance, kept: dict[str, Any]) -> Any:
     legs = 0
     while True:
-        context = context_of(ti, task_reschedule_count=legs)
+        context = context_of(ti, task_reschedule_count=legs, **kept)
         try:
             return make().execute(context)
         except AirflowRescheduleException:

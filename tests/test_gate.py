@@ -72,10 +72,10 @@ def test_what_is_missing_is_counted_in_a_row_and_forgotten_once_it_is_there() ->
     gate, hook = image_gate(not_found_retries=2), SageMakerImageHook()
     assert not gate.poll(hook)
     assert not gate.poll(hook)
-    assert gate.remaining.settings.not_found_retries == 0
+    assert list(gate.not_found_answers.values()) == [2]
     load_image(image_version_entry(1, "ARCHIVED") | {"ImageVersionStatus": "CREATED"})
     assert gate.poll(hook)
-    assert gate.remaining.settings.not_found_retries == 2
+    assert gate.not_found_answers == {}
 
 
 def test_what_stays_missing_is_an_error_after_its_retries() -> None:
@@ -91,7 +91,7 @@ def test_passing_trouble_leaves_the_count_as_it_is() -> None:
     inject_fault("sagemaker", "ListImageVersions", error={"code": "AccessDeniedException"})
     with pytest.raises(AwsCallError):
         gate.poll(hook)
-    assert gate.remaining.settings.not_found_retries == 1
+    assert list(gate.not_found_answers.values()) == [1]
 
 
 @pytest.mark.parametrize("wait_until", ["ready", "settled"])

@@ -77,6 +77,7 @@ class Gate:
         self._unsettled = dict(self._watched)
         self._failed = 0
         self._trouble = Trouble()
+        self.restore(watch.not_found_answers)
 
     # --- polling ---
 
@@ -168,21 +169,19 @@ class Gate:
 
     @property
     def remaining(self) -> Watch:
-        """What a trigger goes on with: plain lists, and the polls that AWS may still answer "not found"."""
-        left = (watched.retries_left for watched in self._unsettled.values())
-        retries = min(left, default=self._settings.not_found_retries)
-        return replace(self._watch, settings=replace(self._watch.settings, not_found_retries=retries))
+        """What a trigger goes on with: plain lists, and the polls in a row that have found nothing."""
+        return replace(self._watch, not_found_answers=self.not_found_answers)
 
     @property
-    def spent_retries(self) -> dict[str, int]:
+    def not_found_answers(self) -> dict[str, int]:
         """How many polls in a row found nothing, for each that is missing, as plain JSON."""
         missing = (watched for watched in self._unsettled.values() if watched.missing)
         return {watched.label: watched.retries_spent for watched in missing}
 
-    def spend_retries(self, spent: Mapping[str, int]) -> None:
-        """Go on with the :attr:`spent_retries` of an earlier object."""
+    def restore(self, not_found_answers: Mapping[str, int]) -> None:
+        """Go on with the :attr:`not_found_answers` of an earlier object."""
         for watched in self._unsettled.values():
-            watched.spend_retries(spent.get(watched.label, 0))
+            watched.spend_retries(not_found_answers.get(watched.label, 0))
 
     def plain(self) -> Any:
         """Return the entry of the one, or the entries of the list in the order given."""

@@ -8,7 +8,7 @@ boto3.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_imgver.services.description import Service
@@ -40,7 +40,7 @@ class GateSettings:
     @classmethod
     def names(cls, service: Service) -> tuple[str, ...]:
         """Return the settings that a service's gates have."""
-        names = tuple(field.name for field in fields(cls))
+        names = tuple(each.name for each in fields(cls))
         return (
             names if service.fields.read_only else tuple(name for name in names if name != "allow_read_only")
         )
@@ -63,11 +63,13 @@ class Watch:
     :param service: the service.
     :param identity: field to value; the last field may be a list of ids, or the text of one.
     :param settings: the settings.
+    :param not_found_answers: how many polls in a row have already found nothing, for each that is missing.
     """
 
     service: Service
     identity: Mapping[str, Any]
     settings: GateSettings
+    not_found_answers: Mapping[str, int] = field(default_factory=dict)
 
     def gate(self) -> Gate:
         """
@@ -82,4 +84,5 @@ class Watch:
 
     def stored(self) -> dict[str, Any]:
         """Return identity and settings as a trigger's keyword arguments store them."""
-        return {**self.identity, **self.settings.stored(self.service)}
+        answers = {"not_found_answers": dict(self.not_found_answers)} if self.not_found_answers else {}
+        return {**self.identity, **self.settings.stored(self.service), **answers}

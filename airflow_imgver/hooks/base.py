@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from hashlib import sha256
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
@@ -68,6 +69,8 @@ class ImageVersionHook(AwsGenericHook[Any]):
         check_ca_bundle(self.conn_config.verify)
         try:
             client: Any = super().get_client_type(region_name, settings, deferrable)
+            # Python reads a port only on request, and boto3 would at every request.
+            _ = urlsplit(client.meta.endpoint_url).port
         except ValueError as error:
             if isinstance(error, BotoCoreError):
                 raise

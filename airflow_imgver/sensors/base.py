@@ -140,7 +140,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
     def _poll(self, gate: Gate) -> bool:
         opened = self._poll_once(gate)
         if self._not_found is not None:
-            while not opened and gate.spent_retries and not self._not_found.are_kept:
+            while not opened and gate.not_found_answers and not self._not_found.are_kept:
                 self.log.info("Waiting until %s: %s", self.wait_until, gate)
                 time.sleep(min(self.poke_interval, LONGEST_PAUSE_IN_WORKER))
                 opened = self._poll_once(gate)

@@ -45,11 +45,11 @@ class NotFoundAnswers:
         kept = self._store.get(KEY)
         if isinstance(kept, Mapping) and kept.get("try") == self._try:
             self._kept = dict(kept["answers"])
-            gate.spend_retries(self._kept)
+            gate.restore(self._kept)
 
     def keep(self, gate: Gate) -> None:
         """Store the answers in a row, where they changed."""
-        answers = gate.spent_retries
+        answers = gate.not_found_answers
         if self._store is None or answers == self._kept:
             return
         self._store.set(KEY, {"try": self._try, "answers": answers})

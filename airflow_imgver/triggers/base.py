@@ -49,6 +49,7 @@ class ImageVersionTrigger(BaseTrigger):
     :param exponential_backoff: double the pause with each poll, as poke mode does.
     :param max_wait: the longest pause in seconds under ``exponential_backoff``.
     :param silent_fail: log an error that would fail the gate, and go on waiting, as poke mode does.
+    :param not_found_answers: the polls in a row that have already found nothing, for each that is missing.
     :param deadline: when to give up, ISO 8601; None leaves it to Airflow alone.
     :param aws_conn_id: the Airflow connection for AWS.
     :param region_name: the AWS region.
@@ -69,6 +70,7 @@ class ImageVersionTrigger(BaseTrigger):
         exponential_backoff: bool = False,
         max_wait: float | None = None,
         silent_fail: bool = False,
+        not_found_answers: dict[str, int] | None = None,
         deadline: str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
@@ -84,6 +86,7 @@ class ImageVersionTrigger(BaseTrigger):
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
         self.silent_fail = silent_fail
+        self.not_found_answers = not_found_answers
         self.deadline = deadline
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
@@ -100,7 +103,8 @@ class ImageVersionTrigger(BaseTrigger):
     def watch(self) -> Watch:
         """What the gate watches, and its settings."""
         identity = {name: getattr(self, name) for name in self.service.identity_names}
-        return Watch(self.service, identity, GateSettings.of(self.service, self))
+        settings = GateSettings.of(self.service, self)
+        return Watch(self.service, identity, settings, self.not_found_answers or {})
 
     def hook(self) -> ImageVersionHook:
         """Return a hook with this trigger's connection settings."""
