@@ -7,7 +7,8 @@ and chooses the task for a day that needs attention, or the other one.
 
 Each run reports on its own data interval, and writes to a folder for this interval. So a backfill or
 `catchup=True` reports on missed days, and a repeated run replaces only its own report. The schedule is a
-`CronDataIntervalTimetable`, because a cron expression gives a run of Airflow 3 an interval of no length.
+`CronDataIntervalTimetable`, because a cron expression gives a run of Airflow 3 an interval of no length. A
+run without a data interval, for example one without a logical date, reports on the 24 hours before it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ from airflow_imgver.operators.sagemaker_image import SageMakerImageVersionReport
 HEALTHIMAGING_ID = r"^[0-9a-z]{32}$"
 REPORTS = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "reports"
 
-FOLDER = "{{ params.folder }}/{{ data_interval_start | ts_nodash }}"
-DAY = {"updated_after": "{{ data_interval_start }}", "updated_before": "{{ data_interval_end }}"}
+# A run without a logical date, for example one that the REST API starts, has no data interval: it reports on
+# the 24 hours before it.
+AFTER = "data_interval_start | default(dag_run.run_after - macros.timedelta(days=1), true)"
+BEFORE = "data_interval_end | default(dag_run.run_after, true)"
+FOLDER = f"{{{{ params.folder }}}}/{{{{ {AFTER} | ts_nodash }}}}"
+DAY = {"updated_after": f"{{{{ {AFTER} }}}}", "updated_before": f"{{{{ {BEFORE} }}}}"}
 
 
 @dag(

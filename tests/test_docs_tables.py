@@ -112,7 +112,7 @@ def test_a_gate_handles_the_events_of_the_reference() -> None:
     assert gate.execute_complete({}, opened) == opened["entry"]
     with pytest.raises(VersionFailedError, match="Series of SourceImageSet"):
         gate.execute_complete({}, failed)
-    with pytest.raises(AirflowSensorTimeout, match="Last seen: image studio-imaging"):
+    with pytest.raises(AirflowSensorTimeout, match="Last seen: CREATING"):
         gate.execute_complete({}, timed_out)
 
 

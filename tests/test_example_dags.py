@@ -200,6 +200,24 @@ def test_the_report_example_of_a_quiet_day_goes_on_and_leaves_an_empty_report_of
     assert [path.name for path in tmp_path.iterdir()] == ["20261101T000000"]
 
 
+@pytest.mark.usefixtures("aws")
+def test_the_report_example_without_a_logical_date_covers_the_24_hours_before_its_run(
+    dags: dict[str, DAG], tmp_path: Path
+) -> None:
+    run_after = pendulum.datetime(2026, 10, 6, 12)
+    run = Run(
+        dags["example_version_report"], {"folder": str(tmp_path)}, logical_date=None, run_after=run_after
+    )
+
+    assert run.state == "success"
+    summary = run.xcom("report_images")
+    assert (summary["updated_after"], summary["updated_before"]) == (
+        "2026-10-05T12:00:00+00:00",
+        "2026-10-06T12:00:00+00:00",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["20261005T120000"]
+
+
 def test_the_report_example_covers_each_day_once_and_whole(dags: dict[str, DAG]) -> None:
     timetable = dags["example_version_report"].timetable
     interval = timetable.infer_manual_data_interval(run_after=pendulum.datetime(2026, 11, 21, 0, 1))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Run
+from processes import PROGRAM, Run
 from support import (
     DATASTORE,
     IMAGE,
@@ -422,3 +422,15 @@ def test_what_cannot_be_explained_is_one_line_and_status_1(
     assert (done.status, done.out) == (1, "")
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_without_a_metadata_database_explain_says_so_in_one_line(run_cold: Run, tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/empty.db"
+
+    explain = ("explain", "clinic", "copied", "night")
+    done = run_cold(*PROGRAM, *explain, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database)
+
+    assert (done.status, done.out) == (1, "")
+    assert len(done.err.splitlines()) == 1
+    assert done.err.startswith("Airflow's metadata database cannot be read: no such table: ")
+    assert "SELECT" not in done.err
