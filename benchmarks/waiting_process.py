@@ -117,7 +117,7 @@ if __name__ == "__main__":
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if order["at_once"]:
-        waiting_ways.first_look_at_once()
+        waiting_ways.first_poll_at_once()
     asyncio.run(measured(order))
     # Threads of a client that is closing have nothing to add.
     os._exit(0)

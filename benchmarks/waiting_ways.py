@@ -96,10 +96,10 @@ def this_package_s(service: str) -> Make:
     )
 
 
-def first_look_at_once() -> None:
+def first_poll_at_once() -> None:
     """Remove the pause before the first poll, which Airflow's own triggers do not have."""
-    from airflow_imgver.triggers import wait
+    from airflow_imgver.triggers import schedule
     from airflow_imgver.triggers.schedule import Schedule
 
-    wait.SOONEST_FIRST_POLL = 0.0  # type: ignore[attr-defined]  # imported there
+    schedule.SOONEST_FIRST_POLL = 0.0
     Schedule.first = lambda self: 0.0  # type: ignore[method-assign]

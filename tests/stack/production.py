@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import psutil
 from embedded_aws import EmbeddedAws
 from metadata import Metadata
+from scripted_aws import ScriptedAws, scripted_aws
 from servers import Database, broker, database
 
 from demo.airflow_api import AirflowApi, LogLine
@@ -122,6 +123,7 @@ class Production:
 
     api: AirflowApi
     aws: EmbeddedAws
+    scripted_aws: ScriptedAws
     database: Database
     metadata: Metadata
     folder: Path
@@ -258,6 +260,8 @@ def production(folder: Path = FOLDER) -> Iterator[Production]:
         leaving.callback(aws.close)
         aws.begin({})
         environment["AIRFLOW_CONN_AWS_DEFAULT"] = aws_connection(aws.url)
+        scripted = leaving.enter_context(scripted_aws())
+        environment["AIRFLOW_CONN_SCRIPTED_AWS"] = aws_connection(scripted.url)
         airflow = Processes(logs, environment, CHECKOUT)
         airflow.run("migrate", "airflow", "db", "migrate")
         leaving.callback(airflow.stop)
@@ -266,6 +270,7 @@ def production(folder: Path = FOLDER) -> Iterator[Production]:
         stack = Production(
             api,
             aws,
+            scripted,
             metadata_database,
             Metadata(metadata_database),
             folder,
