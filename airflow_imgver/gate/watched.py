@@ -61,7 +61,7 @@ class Watched:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What tells it from every other: its identity and the version."""
+        """What distinguishes it from every other: its identity and the version."""
         return (*self.identity.values(), self.version)
 
     @property

@@ -165,7 +165,7 @@ class Service:
     :param docs: the address of the service's documentation.
     :param client_type: boto3's name of the service.
     :param thing: what has versions, for example ``image set``; the plural adds an s.
-    :param identity: the fields that identify it, the one that tells it from its neighbours last.
+    :param identity: the fields that identify it, the one that distinguishes it from its neighbours last.
     :param about: how messages name it, with the fields of the identity in braces.
     :param listing: the call that lists versions.
     :param newest_first: members of a request that sort by version, the greatest first; None where the call
@@ -225,7 +225,7 @@ class Service:
 
     @property
     def key(self) -> IdentityField:
-        """The field that tells one from its neighbours; a gate takes a list of its values."""
+        """The field that distinguishes it from its neighbours; a gate takes a list of its values."""
         return self.identity[-1]
 
     def check(self, identity: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A stub of HealthImaging that answers each image set by a script: what no AWS promises."""
+"""A stub of HealthImaging that answers by scripts, and of an S3 that keeps how it was asked."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ class ScriptedAws:
         self.url = url
         self.scripts: dict[str, list[Answer]] = {}
         self.polls: Counter[str] = Counter()
+        self.uploads: list[dict[str, str]] = []
+        """The path and the headers of each object that was put into S3."""
 
     def answer(self, image_set_id: str) -> Answer:
         """Return the next answer; the last one stays."""
@@ -59,11 +61,22 @@ def scripted_aws() -> Iterator[ScriptedAws]:
     class Request(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_HEAD(self) -> None:
+            self._respond(200, b"")
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            with lock:
+                stub.uploads.append({"path": self.path, **self.headers})
+            self._respond(200, b"")
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             with lock:
                 status, document = stub.answer(self.path.split("/")[4])
-            content = json.dumps(document).encode()
+            self._respond(status, json.dumps(document).encode())
+
+        def _respond(self, status: int, content: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

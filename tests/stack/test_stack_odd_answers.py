@@ -36,6 +36,7 @@ def test_odd_answers_end_their_gates_alike_and_no_triggerer(stack: Production, f
 
     assert run.tasks == {
         "hostile_list": "success",
+        "report_to_s3": "success",
         **{f"hostile_{mode}": "success" for mode in MODES},
         **{f"sequence_{mode}": "success" for mode in MODES},
         **{f"denied_{mode}": "failed" for mode in MODES},
@@ -47,10 +48,15 @@ def test_odd_answers_end_their_gates_alike_and_no_triggerer(stack: Production, f
         assert (error["code"], error["operation"]) == ("AccessDeniedException", "ListImageSetVersions")
         assert (error["transient"], error["expired"], error["answered"]) == (False, False, True)
         assert f"{DENIED}{MODES.index(mode)}" in error["about"]
+    (upload,) = aws.uploads
+    assert upload["path"].startswith("/reports/hostile.csv")
+    assert "/eu-west-2/s3/aws4_request" in upload["Authorization"]
+    assert "of-the-operator" in upload["User-Agent"]
     for name, pid in pids.items():
         process = stack.components[name].process
         assert (process.pid, process.poll()) == (pid, None)
     figures.tell(
         "Odd answers: text that PostgreSQL refuses is stored with U+FFFD, a not-found answer now and then "
-        "fails no gate, and a denied poll keeps its code; alike in poke, reschedule and deferrable mode"
+        "fails no gate, and a denied poll keeps its code; alike in poke, reschedule and deferrable mode. A "
+        "report to S3 uses the operator's region and client configuration"
     )

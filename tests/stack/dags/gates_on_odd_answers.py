@@ -1,4 +1,4 @@
-"""Gates and a list on answers that no AWS promises, each image set by a script of the test."""
+"""Gates, a list and a report on answers that no AWS promises, each image set by a script of the test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pendulum
 from airflow.sdk import DAG, Context
 
 from airflow_imgver.exceptions import AwsCallError
-from airflow_imgver.operators.healthimaging import HealthImagingListImageSetVersionsOperator
+from airflow_imgver.operators.healthimaging import (
+    HealthImagingListImageSetVersionsOperator,
+    HealthImagingVersionReportOperator,
+)
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
 
 SCRIPTED: dict[str, Any] = {
@@ -34,6 +37,12 @@ def keep_the_error(context: Context) -> None:
 with DAG("gates_on_odd_answers", schedule=None, params={"hostile": "", "sequence": "", "denied": ""}):
     HealthImagingListImageSetVersionsOperator(
         task_id="hostile_list", image_set_id="{{ params.hostile }}", **SCRIPTED
+    )
+    HealthImagingVersionReportOperator(
+        task_id="report_to_s3",
+        **SCRIPTED | {"region_name": "eu-west-2", "botocore_config": {"user_agent_extra": "of-the-operator"}},
+        image_set_ids=["{{ params.hostile }}"],
+        outputs=["s3://reports/hostile.csv"],
     )
     for mode, how in MODES.items():
         common = {"poke_interval": 2, "timeout": pendulum.duration(minutes=5), **SCRIPTED, **how}
