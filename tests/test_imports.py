@@ -124,3 +124,25 @@ def test_a_sensor_brings_neither_moto_nor_aiobotocore() -> None:
 def test_a_trigger_that_airflow_imports_on_its_event_loop_brings_nothing_of_aws(module: str) -> None:
     loaded = modules_after(f"import airflow_imgver.triggers.{module}")
     assert not {"boto3", "botocore", "airflow_imgver.hooks.base"} & loaded
+
+
+def test_a_dag_file_that_uses_the_package_writes_nothing_to_the_log_of_its_parsing() -> None:
+    code = """
+import logging
+seen = []
+class Seen(logging.Handler):
+    def emit(self, record):
+        seen.append(record.name)
+logging.getLogger().addHandler(Seen())
+logging.getLogger().setLevel(logging.DEBUG)
+from airflow_imgver.operators.healthimaging import HealthImagingVersionReportOperator
+from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+HealthImagingImageSetVersionSensor(task_id="a", datastore_id="b", image_set_id="c", deferrable=True)
+HealthImagingVersionReportOperator(task_id="d", datastore_id="b", outputs=["e.csv"])
+print("LOGGED", *[name for name in seen if "imgver" in name])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100
+    )
+    assert run.stdout.rpartition("LOGGED")[2].strip() == ""
+    assert "imgver" not in run.stdout.partition("LOGGED")[0] + run.stderr
