@@ -8,7 +8,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError, ParseError
 
 from airflow_imgver.exceptions import InvalidQueryError
-from airflow_imgver.text import one_line, sentence
+from airflow_imgver.text import as_plain, one_line, sentence
 
 
 class Query:
@@ -35,10 +35,11 @@ class Query:
         """
         Apply the expression to a response.
 
+        :return: the result as plain JSON values: ``to_number`` makes NaN and the infinities of a text.
         :raises InvalidQueryError: it does not fit the response.
         """
         try:
-            return self._compiled.search(response)
+            return as_plain(self._compiled.search(response))
         except JMESPathError as error:
             raise self._unfit(error) from error
 

@@ -14,6 +14,8 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # PostgreSQL stores no NUL, and UTF-8 encodes no half of a surrogate pair: one of them in an event ends a
 # triggerer, again and again.
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+# Airflow sends events and XComs between its processes as MessagePack, which refuses greater numbers.
+_NUMBERS = range(-(2**63), 2**64)
 
 
 def storable(text: str) -> str:
@@ -27,14 +29,16 @@ def as_plain(value: Any) -> Any:
 
     Everything that leaves for an event, an XCom or a file goes through here. Times become ISO 8601 strings in
     UTC, bytes become base64, NaN and the infinities become None, text is :func:`storable`; numbers stay
-    numbers, and any other object becomes its text.
+    numbers, except whole ones of more than 64 bits, and any other object becomes its text.
 
     :param value: an entry, a list of entries, or a whole response.
     """
     if isinstance(value, str):
         return storable(value)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return value if value in _NUMBERS else str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime):

@@ -27,6 +27,9 @@ WITHOUT_A_STATUS = "without a status"
 VERSION_DIGITS = r"[0-9]{1,18}"
 """A version number; bounded, because Python refuses to read thousands of digits, and names no field."""
 
+VERSIONS = range(10**18)
+"""The version numbers that have as many digits; each fits into the 64 bits of a file or a message."""
+
 
 class Phase(StrEnum):
     """The phase of a version, in one vocabulary for all services."""
@@ -158,7 +161,7 @@ def _number(entry: Entry, fields: EntryFields) -> int:
     if fields.number_is_text:
         if isinstance(value, str) and re.fullmatch(VERSION_DIGITS, value):
             return int(value)
-    elif isinstance(value, int) and not isinstance(value, bool):
+    elif isinstance(value, int) and not isinstance(value, bool) and value in VERSIONS:
         return value
     raise UnexpectedAnswerError(
         f"AWS listed a version whose {fields.number} is {value!r}, which is not a version number."

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_args
 
 from airflow_imgver.exceptions import InvalidIdentityError
 from airflow_imgver.services.description import Service
-from airflow_imgver.versions import VERSION_DIGITS, WaitUntil
+from airflow_imgver.versions import VERSION_DIGITS, VERSIONS, WaitUntil
 
 
 class WantedVersion(NamedTuple):
@@ -38,7 +38,7 @@ def wanted_version(value: object, service: Service, key: str) -> WantedVersion:
     """
     if value is None:
         return WantedVersion(None)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value <= VERSIONS[-1]:
         return WantedVersion(_at_least_first(value, service))
     if isinstance(value, str) and re.fullmatch(VERSION_DIGITS, value):
         return WantedVersion(_at_least_first(int(value), service))

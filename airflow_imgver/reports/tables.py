@@ -24,8 +24,9 @@ ROWS_A_GROUP = 10_000
 # https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _BEGINS = re.compile(rf"\s*(?:{_FORMULA}|[\t\r\n])")
-# A reader that splits cells at another separator, for example a semicolon, begins a cell at each of them.
-_INSIDE = re.compile(rf"([;,|\t\r\n]\s*)(?={_FORMULA})")
+# A reader that splits cells at another separator, for example a semicolon, begins a cell at each of them, and
+# drops quotes at its beginning.
+_INSIDE = re.compile(rf'([;,|\t\r\n][\s"]*)(?={_FORMULA})')
 # Characters that no text file should have; a tab or a line break is quoted.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
