@@ -87,7 +87,9 @@ def test_the_link_is_persisted_before_deferring(deferred: Any) -> None:
 def test_polls_that_found_nothing_before_deferring_are_counted(aws_connection: str) -> None:
     with pytest.raises(TaskDeferred) as caught:
         gate(not_found_retries=3).execute(context_of())
-    assert caught.value.trigger.not_found_retries == 2
+    trigger = caught.value.trigger
+    assert trigger.not_found_retries == 3
+    assert list(trigger.not_found_answers.values()) == [1]
 
 
 # --- the event ------------------------------------------------------------------------------------------
