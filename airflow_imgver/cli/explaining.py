@@ -82,6 +82,8 @@ def _now(task: GateTask) -> dict[str, Any]:
     rule = f"a gate on {wait_until} {_RULE[wait_until]}"
     watched = list(task.gate.unsettled)
     try:
+        if task.gate.first is not None:
+            task.gate.check_region(task.hook.console_address(task.gate.first)["region_name"])
         opened = task.gate.poll(task.hook)
     except AwsCallError as error:
         verdict = "wait" if error.transient else "fail"

@@ -15,10 +15,13 @@ from support import (
     IMAGE,
     IMAGE_SET,
     MISMATCH,
+    Answer,
+    connection_json,
     dag_bags,
     image_set_entry,
     image_version_entry,
     load_image_set,
+    stub_aws,
 )
 
 OTHER_SET = "0" * 31 + "a"
@@ -273,6 +276,21 @@ def test_a_gate_that_would_open_is_shown(
     assert explained("copied").json["verdict"] == "open"
 
 
+def test_a_message_that_no_file_can_hold_does_not_end_the_output_half_way(
+    change: Change, explained: Callable[..., Any]
+) -> None:
+    entry = image_set_entry(2, "COPY_FAILED", message="nul \x00 half \ud83d a pair")
+    change("copied", "deferred", trigger=trigger())
+    with stub_aws(lambda _: Answer({"imageSetPropertiesList": [entry]})) as stub:
+        answer = explained("copied", AIRFLOW_CONN_AWS_DEFAULT=connection_json(stub.url)).json
+
+    assert (
+        answer["aws_says"][0]["message"]
+        == "nul \N{REPLACEMENT CHARACTER} half \N{REPLACEMENT CHARACTER} a pair"
+    )
+    assert "nul \\x00 half \\ud83d a pair." in answer["why"]
+
+
 def test_a_connection_that_aws_does_not_answer_is_what_the_gate_sees(
     change: Change, explained: Callable[..., Any]
 ) -> None:
@@ -386,6 +404,19 @@ def test_a_sagemaker_gate_is_explained_too(
     assert answer["verdict"] == "open"
     assert answer["aws_says"][0]["Version"] == 3
     assert answer["next_poll"] == "never: the task has ended (success)"
+
+
+def test_a_gate_on_an_arn_of_another_region_would_fail(
+    emulator_url: str, change: Change, explained: Callable[..., Any]
+) -> None:
+    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:image-version/{IMAGE}/3"
+    fields = {"image_name": IMAGE, "version": arn, "aws_conn_id": "aws_default"}
+    change("built", "failed", rendered={**fields, "region_name": None, "verify": None})
+
+    answer = explained("built").json
+
+    assert answer["verdict"] == "fail"
+    assert "is an ARN of eu-west-1, and the gate polls us-east-1" in answer["why"]
 
 
 @pytest.mark.usefixtures("busy")
