@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_imgver.exceptions import InvalidOutputError
+from airflow_imgver.text import sentence
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -149,8 +150,24 @@ class Output:
                 raise InvalidOutputError(
                     f"{self} cannot be written: bucket {bucket} does not exist."
                 ) from None
-        except BotoCoreError as error:
-            raise InvalidOutputError(f"{self} cannot be written: {type(error).__name__}: {error}") from error
+        except (BotoCoreError, ValueError) as error:
+            # ValueError is boto3's own for an endpoint that is not a URL.
+            reason = sentence(f"{type(error).__name__}: {error}")
+            raise InvalidOutputError(
+                f"{self} cannot be written: {reason} {self._missing_connection()}".rstrip()
+            ) from error
+
+    def _missing_connection(self) -> str:
+        """Say so where the connection does not exist; the hook goes on with boto3's own credentials."""
+        from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+        conn_id = _conn_id(self.path)
+        try:
+            if conn_id is not None:
+                self.s3.get_connection(conn_id)
+        except AirflowNotFoundException:
+            return f"The Airflow connection {conn_id} does not exist."
+        return ""
 
 
 def outputs_of(outputs: Sequence[str], connection: Mapping[str, Any] | None = None) -> list[Output]:
