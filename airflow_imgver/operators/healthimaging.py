@@ -74,6 +74,9 @@ class HealthImagingVersionReportOperator(VersionReportOperator[HealthImagingHook
         self.service.check({"datastore_id": self.datastore_id}, only=("datastore_id",))
         return f"data store {self.datastore_id}"
 
+    def _is_search(self) -> bool:
+        return self.image_set_ids is None
+
     def _candidates(self, scope: Scope) -> Iterator[Candidate]:
         if self.image_set_ids is None:
             return self._changed(scope)
