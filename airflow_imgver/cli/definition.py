@@ -14,6 +14,7 @@ from importlib import import_module
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
 
+from airflow_imgver.cli.report_options import REPORTING
 from airflow_imgver.services import SERVICES
 from airflow_imgver.services.description import Filter, IdentityField, Service
 
@@ -250,10 +251,17 @@ EXPLAIN = ActionCommand(
     func=lazy_load_command("airflow_imgver.cli.explaining.explain"),
     args=(ARG_DAG_ID, ARG_TASK_ID, ARG_RUN_ID, ARG_MAP_INDEX, ARG_EXPLAIN_OUTPUT, *OVERRIDES),
 )
+REPORT = ActionCommand(
+    name="report",
+    help="Write a report on a data store or on images: what failed, what is stuck, what changed",
+    func=lazy_load_command("airflow_imgver.cli.reporting.report"),
+    args=(*REPORTING, ARG_EXPLAIN_OUTPUT, *CONNECTION),
+)
 COMMANDS = (
     *(commands_of(service)[0] for service in SERVICES),
     *(commands_of(service)[1] for service in SERVICES),
     EXPLAIN,
+    REPORT,
 )
 
 

@@ -76,9 +76,9 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
     :param fail_on_unreadable: fail, after writing the report, where an image set or image could not be read.
         Where none could be read the task fails in any case, and writes nothing.
     :param csv_bom: begin CSV files with a byte order mark, by which Excel recognizes UTF-8.
-    :param summary_file: a path or URL that ends in ``.json``: what needed attention in this report and in those
-        before it, by id, with which the next report compares. None is beside the page; without a page there is
-        no such file.
+    :param summary_file: a path or URL that ends in ``.json``, with which the next report compares: what needed
+        attention in this report and in the earlier ones, by id. None is beside the page; without a page there
+        is no such file.
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials. Also for outputs
         on ``s3://`` that name no connection of their own.
     :param region_name: the AWS region; None takes the connection's or boto3's.
@@ -123,7 +123,7 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         return (Candidate(name, certain=everything) for name in self._find())
 
     def _is_search(self) -> bool:
-        """Whether the report finds its image sets or images, rather than takes those that the author names."""
+        """Whether the report finds its image sets or images; False where the author names them."""
         return True
 
     def _find(self) -> Iterator[str]:
@@ -183,9 +183,7 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         found = Found(chain(candidates, (Candidate(name, certain=False) for name in sorted(names))))
         self.log.info("Reporting on %s, changes of %s", scope.where, scope.interval)
         with Files(outputs, self.service, csv_bom=csv_bom) as files:
-            for one in Collection(
-                self.hook, scope, found, self._identify, progress, stop, earlier=names
-            ):
+            for one in Collection(self.hook, scope, found, self._identify, progress, stop, earlier=names):
                 if isinstance(one, History):
                     files.add(one.rows)
                     contents.add(one.rows)
@@ -208,7 +206,9 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
             content = None if file is None else file.read(LARGEST_BYTES)
             return Earlier(subject) if content is None else Earlier.read(content.decode(), subject)
         except Exception as error:  # noqa: BLE001  # a storage's library raises its own
-            reason = one_line(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
+            reason = one_line(
+                str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            )
             self.log.warning("No comparison with an earlier report, %s cannot be used: %s.", file, reason)
             return Earlier(subject)
 
@@ -248,9 +248,7 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
         with self.hook.named_errors(where):
             region, partition = self.hook.conn_region_name, self.hook.conn_partition
         outer = {name: getattr(self, name) for name in self.service.identity_names[:-1]}
-        return Scope(
-            where, region, after, before, stuck_after, datetime.now(UTC), partition, identity=outer
-        )
+        return Scope(where, region, after, before, stuck_after, datetime.now(UTC), partition, identity=outer)
 
     def _persist_link(self, context: Context, scope: Scope, outputs: Sequence[Output]) -> None:
         in_s3 = [output for output in outputs if output.is_in_s3]

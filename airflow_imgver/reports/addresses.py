@@ -35,7 +35,10 @@ def console_address(service: Service, scope: Scope, name: str) -> str | None:
 
 def console_address_of_object(region: str, partition: str, path: str) -> str | None:
     """Return the address of an object of S3 in the AWS console; None for another path."""
-    domain, found = BaseAwsLink.get_aws_domain(partition), re.fullmatch(r"s3a?://(?:[^@/]*@)?([^/]+)/(.+)", path)
+    domain, found = (
+        BaseAwsLink.get_aws_domain(partition),
+        re.fullmatch(r"s3a?://(?:[^@/]*@)?([^/]+)/(.+)", path),
+    )
     if domain is None or found is None:
         return None
     bucket, key = found.groups()

@@ -12,15 +12,15 @@ from airflow_imgver.text import timestamp
 
 # Shares of the table's width.
 _SHARES = {
-    "attention": 11,
-    "status": 19,
+    "attention": 13,
+    "status": 20,
     "message": 25,
     "thing": 19,
-    "version": 8,
+    "version": 9,
     "change": 13,
-    "text": 10,
-    "number": 8,
-    "truth": 8,
+    "text": 11,
+    "number": 9,
+    "flags": 11,
     "time": 12,
 }
 
@@ -47,10 +47,12 @@ class ShownColumns(NamedTuple):
 
     :param shown: the columns, the most telling first.
     :param same: title and value of each column that has one value in all rows; a sentence says them.
+    :param flags: the members that are yes or no; a cell names those that are yes.
     """
 
     shown: list[ShownColumn]
     same: list[tuple[str, str]]
+    flags: list[str]
 
 
 def columns_shown(service: Service, rows: Sequence[Row]) -> ShownColumns:
@@ -67,23 +69,31 @@ def columns_shown(service: Service, rows: Sequence[Row]) -> ShownColumns:
     found.append(("thing", service.thing.capitalize(), None))
     found += [("version", "Version", None), ("change", "Last change", None)]
     same: list[tuple[str, str]] = []
+    flags: list[str] = []
     for column in _others(service):
         values = {row.values[column.name] for row in rows}
-        if len(values) > 1 or (len(rows) == 1 and values != {None}):
+        says_something = len(values) > 1 or (len(rows) == 1 and values != {None})
+        if says_something and column.type == "truth":
+            flags.append(column.name)
+        elif says_something:
             found.append((column.type, column.name, column.name))
         elif values - {None}:
             same.append((column.name, _words(values.pop())))
+    if flags:
+        found.append(("flags", "Flags", None))
     total = sum(_SHARES[kind] for kind, _, _ in found)
     shown = [ShownColumn(*each, width=round(100 * _SHARES[each[0]] / total, 2)) for each in found]
-    return ShownColumns(shown, same)
+    return ShownColumns(shown, same, flags)
 
 
 def _others(service: Service) -> list[Column]:
     """Return AWS's members that no other cell shows, without ARNs; the table files have all."""
     fields = service.fields
     told = {field.member for field in service.identity} | {column.name for column in DERIVED}
-    told |= {fields.number, fields.status, fields.reason, fields.changed[0]}
-    return [column for column in service.columns if column.name not in told and not column.name.endswith("Arn")]
+    told |= {name for name in (fields.number, fields.status, fields.reason, fields.changed[0]) if name}
+    return [
+        column for column in service.columns if column.name not in told and not column.name.endswith("Arn")
+    ]
 
 
 def _words(value: Any) -> str:

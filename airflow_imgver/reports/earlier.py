@@ -53,7 +53,7 @@ class EarlierReport:
         return self.before or self.made_at
 
     def is_repeated_by(self, other: EarlierReport) -> bool:
-        """Whether another report is the same one again: of the same interval, or of the same run without one."""
+        """Whether another report is the same again: of the same interval, or of one run without an end."""
         if (self.after, self.before) != (other.after, other.before):
             return False
         return self.before is not None or (self.run is not None and self.run == other.run)
@@ -163,9 +163,7 @@ def names_in(report: EarlierReport | None, service: Service) -> frozenset[str]:
 
 
 def _of(contents: Contents, run: str | None) -> EarlierReport:
-    findings = {
-        kind: frozenset(found.keys) for kind, found in contents.keys.items() if not found.too_many
-    }
+    findings = {kind: frozenset(found.keys) for kind, found in contents.keys.items() if not found.too_many}
     return _this(contents.scope, run, contents.needs_attention, findings)
 
 

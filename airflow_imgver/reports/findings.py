@@ -19,7 +19,7 @@ KEYS_KEPT = 5_000
 MESSAGES_COUNTED = 10_000
 
 
-def by_finding(row: Row) -> tuple[float, ...]:  # noqa: ARG001
+def by_finding(row: Row) -> tuple[float, ...]:
     """Rank all the same, so that the order of finding decides."""
     return ()
 

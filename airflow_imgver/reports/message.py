@@ -49,7 +49,9 @@ def as_html(contents: Contents, paths: Sequence[str]) -> str:
     head, *first, place = (escape(line) for line in lines(contents, paths))
     address = console_address_of_object(contents.scope.region, contents.scope.partition, _page(paths))
     shown = f"<code>{place}</code>" if address is None else f'<a href="{escape(address)}">{place}</a>'
-    return storable(f"<p><strong>{head}</strong></p>{''.join(f'<p>{line}</p>' for line in first)}<p>{shown}</p>")
+    return storable(
+        f"<p><strong>{head}</strong></p>{''.join(f'<p>{line}</p>' for line in first)}<p>{shown}</p>"
+    )
 
 
 def _page(paths: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # A cell of the table of all versions has this much of a message; the findings above have it in full.
 _MESSAGE_IN_A_CELL = 200
 TREND_SHOWN = 14
+_STATUS = re.compile(r"[A-Z0-9_]{1,64}")
 
 
 class Held(NamedTuple):
@@ -167,11 +168,12 @@ def _environment() -> Environment:
         "drawn": Markup,
     }
     environment.filters |= filters
+    environment.tests["breakable_status"] = _STATUS.fullmatch
     return environment
 
 
 def _breakable(title: str) -> Markup:
-    """Let a long name of AWS's break between its words."""
+    """Let a long name or status of AWS's break between its words."""
     from markupsafe import Markup, escape
 
-    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[a-z.])(?=[A-Z])|(?<=\.)", title))
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[a-z.])(?=[A-Z])|(?<=[._])", title))

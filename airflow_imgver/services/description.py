@@ -20,6 +20,7 @@ from airflow_imgver.versions import EntryFields
 
 if TYPE_CHECKING:
     from airflow_imgver.hooks.base import ImageVersionHook
+    from airflow_imgver.operators.report import VersionReportOperator
     from airflow_imgver.sensors.base import ImageVersionSensor
 
 
@@ -187,6 +188,7 @@ class Service:
     :param hook: the path of the hook's class.
     :param sensor: the path of the sensor's class.
     :param link: the path of the console link's class.
+    :param report: the path of the report operator's class; None for a service without the report command.
     """
 
     name: str
@@ -212,6 +214,7 @@ class Service:
     hook: str
     sensor: str
     link: str
+    report: str | None = None
 
     @property
     def things(self) -> str:
@@ -255,6 +258,24 @@ class Service:
     def sensor_class(self) -> type[ImageVersionSensor[Any]]:
         """Import the sensor's class."""
         return _imported(self.sensor)  # type: ignore[no-any-return]  # by its path
+
+    def report_class(self) -> type[VersionReportOperator[Any]] | None:
+        """Import the report operator's class."""
+        return None if self.report is None else _imported(self.report)
+
+    @property
+    def report_arguments(self) -> tuple[tuple[str, str], ...]:
+        """
+        The report operator's arguments that choose image sets or images, and a help text for each.
+
+        They are the outer fields of the identity, the plural of its key, and the filters of the finding call.
+        """
+        *outer, key = self.identity
+        return (
+            *((field.name, f"Report on this {field.thing}") for field in outer),
+            (f"{key.name}s", f"Report on these {self.things}, without a search"),
+            *((each.name, each.help) for each in self.finding.filters),
+        )
 
     def members(self, identity: Mapping[str, str]) -> dict[str, str]:
         """Return the members of the API's request that hold an identity."""
