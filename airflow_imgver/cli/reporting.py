@@ -19,7 +19,7 @@ from airflow_imgver.exceptions import InvalidOutputError
 from airflow_imgver.operators.report import Reported, VersionReportOperator
 from airflow_imgver.reports.progress import Progress
 from airflow_imgver.services.description import Service, option_of
-from airflow_imgver.text import number, one_line
+from airflow_imgver.text import counted, number, one_line
 
 
 @command
@@ -100,7 +100,7 @@ def _write_plain(reported: Reported, out: TextIO) -> None:
     contents = reported.contents
     lines = [
         reported.summary["headline"],
-        f"{number(contents.rows)} versions of {number(contents.read)} {contents.service.things}: "
+        f"{counted(contents.rows, 'version')} of {counted(contents.read, contents.service.thing)}: "
         f"{contents.scope.where}, {contents.scope.region}, changes of {contents.scope.interval}",
         *reported.paths,
     ]

@@ -43,7 +43,7 @@ def console_address_of_object(region: str, partition: str, path: str) -> str | N
         return None
     bucket, key = found.groups()
     host = BASE_AWS_CONSOLE_LINK.format(aws_domain=domain)
-    return f"{host}/s3/object/{quote(bucket)}?region={region}&prefix={quote(key)}"
+    return f"{host}/s3/object/{quote(bucket)}?region={region}&prefix={quote(key, errors='replace')}"
 
 
 def relative_address(page: str, file: str) -> str | None:
