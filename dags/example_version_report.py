@@ -60,7 +60,7 @@ def example_version_report() -> None:
         task_id="report_image_sets",
         datastore_id="{{ params.datastore_id }}",
         outputs=[f"{FOLDER}/image_sets.{suffix}" for suffix in ("html", "csv", "parquet")],
-        summary_file=f"{{{{ params.folder }}}}/image_sets.summary.json",
+        summary_file="{{ params.folder }}/image_sets.summary.json",
         stuck_after=pendulum.duration(hours=1),
         **DAY,
     )
@@ -68,7 +68,7 @@ def example_version_report() -> None:
         task_id="report_images",
         name_contains="{{ params.name_contains }}",
         outputs=[f"{FOLDER}/images.{suffix}" for suffix in ("html", "jsonl")],
-        summary_file=f"{{{{ params.folder }}}}/images.summary.json",
+        summary_file="{{ params.folder }}/images.summary.json",
         stuck_after=pendulum.duration(hours=3),
         **DAY,
     )

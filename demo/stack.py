@@ -227,7 +227,7 @@ def create_topic(aws_url: str) -> str:
             endpoint_url=aws_url,
             region_name="us-east-1",
             aws_access_key_id="testing",
-            aws_secret_access_key="testing",  # noqa: S106  # for the embedded AWS
+            aws_secret_access_key="testing",  # for the embedded AWS
             config=Config(proxies={}),
         )
     ) as sns:

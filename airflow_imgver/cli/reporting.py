@@ -100,8 +100,10 @@ def _write_plain(reported: Reported, out: TextIO) -> None:
     contents = reported.contents
     lines = [
         reported.summary["headline"],
-        f"{counted(contents.rows, 'version')} of {counted(contents.read, contents.service.thing)}: "
-        f"{contents.scope.where}, {contents.scope.region}, changes of {contents.scope.interval}",
+        (
+            f"{counted(contents.rows, 'version')} of {counted(contents.read, contents.service.thing)}: "
+            f"{contents.scope.where}, {contents.scope.region}, changes of {contents.scope.interval}"
+        ),
         *reported.paths,
     ]
     out.writelines(f"{one_line(line)}\n" for line in lines)

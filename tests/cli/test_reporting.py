@@ -86,8 +86,12 @@ def test_fail_on_decides_the_status_after_the_report_is_written(
     assert (tmp_path / "a.csv").exists()
 
 
-def test_a_failure_that_a_good_version_followed_fails_nothing(run: Run, emulator_url: str, tmp_path: Path) -> None:
-    load_image_set(image_set_entry(3, "COPIED"), image_set_entry(2, "COPY_FAILED"), image_set_entry(1, "COPIED"))
+def test_a_failure_that_a_good_version_followed_fails_nothing(
+    run: Run, emulator_url: str, tmp_path: Path
+) -> None:
+    load_image_set(
+        image_set_entry(3, "COPIED"), image_set_entry(2, "COPY_FAILED"), image_set_entry(1, "COPIED")
+    )
 
     done = run(*SETS, "--outputs", str(tmp_path / "a.csv"), "--fail-on", "failed,stuck,unreadable")
 
@@ -140,7 +144,10 @@ def test_a_second_report_compares_with_the_first(run: Run, tmp_path: Path) -> No
         (("--datastore-id", DATASTORE, "--outputs", "a.txt"), "must end in .html, .csv"),
         (("--datastore-id", DATASTORE, "--outputs", "a.csv", "--stuck-after", "soon"), "stuck_after must be"),
         (("--image-names", "a", "--name-contains", "a", "--outputs", "a.csv"), "not both"),
-        (("--datastore-id", DATASTORE, "--outputs", "a.csv", "--fail-on", "superseded"), "is not among failed"),
+        (
+            ("--datastore-id", DATASTORE, "--outputs", "a.csv", "--fail-on", "superseded"),
+            "is not among failed",
+        ),
         (("--datastore-id", DATASTORE), "--outputs"),
     ],
 )
@@ -154,7 +161,9 @@ def test_what_cannot_be_is_status_2_before_any_request(
     assert calls() == {}
 
 
-def test_a_search_that_is_refused_is_status_1_with_awss_words(run: Run, emulator_url: str, tmp_path: Path) -> None:
+def test_a_search_that_is_refused_is_status_1_with_awss_words(
+    run: Run, emulator_url: str, tmp_path: Path
+) -> None:
     inject_fault("medical-imaging", "SearchImageSets", error={"code": "AccessDeniedException"}, times=None)
 
     done = run("report", "--datastore-id", DATASTORE, "--outputs", str(tmp_path / "a.csv"))

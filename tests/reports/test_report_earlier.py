@@ -197,7 +197,7 @@ def store(**sets: list[tuple[str, datetime]]) -> None:
 @pytest.fixture(autouse=True)
 def aws(aws_connection: str) -> Iterator[None]:
     store(a=[("COPY_FAILED", DAY + NOON)], b=[("CREATED", DAY + NOON)])
-    yield
+    return
 
 
 def ran(*outputs: str, day: datetime | None = DAY, run: str = "run", **more: Any) -> dict[str, Any]:
@@ -301,8 +301,9 @@ def test_the_summary_is_found_in_s3_too(emulator_url: str) -> None:
         keys = {each["Key"] for each in s3.list_objects_v2(Bucket="reports")["Contents"]}
     assert second["since"]["failed"] == {"new": 0, "still": 1, "gone": 0}
     assert keys == {"day/page.html", "day/page.summary.json"}
-    assert "https://console.aws.amazon.com/s3/object/reports?region=us-east-1&amp;prefix=day/page.html" in (
-        second["html"]
+    assert (
+        "https://console.aws.amazon.com/s3/object/reports?region=us-east-1&amp;prefix=day/page.html"
+        in (second["html"])
     )
 
 

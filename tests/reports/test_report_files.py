@@ -19,9 +19,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from histories import of_builds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from histories import of_builds
 from support import client_of
 
 from airflow_imgver.emulator import serve

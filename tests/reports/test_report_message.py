@@ -20,8 +20,10 @@ def test_a_message_says_what_and_where_the_first_finding_and_the_page_with_its_a
         ]
     )
     assert as_text(contents, PATHS).split("\n") == [
-        "1 failed and 1 stuck: data store 12345678901234567890123456789012, "
-        "changes of 2026-03-13 00:00:00 UTC to 2026-03-14 00:00:00 UTC",
+        (
+            "1 failed and 1 stuck: data store 12345678901234567890123456789012, "
+            "changes of 2026-03-13 00:00:00 UTC to 2026-03-14 00:00:00 UTC"
+        ),
         f"First: COPY_FAILED, version 2 of image set {image_set(1)}: {MISMATCH}",
         f"/srv/page.html#failed-{image_set(1)}-2",
     ]

@@ -229,7 +229,10 @@ def test_the_table_holds_every_row_as_the_files_do(page: Page, day: tuple[Conten
         status = row.values["ImageSetWorkflowStatus"] or row.values["imageSetState"]
         assert shown["Status"] == f"{status} {row.values['phase']}"
         assert shown["Attention"] == (row.values["attention"] or "")
-        assert shown["Last change"] == f"{timestamp(row.values['updatedAt'])} {duration(row.age_seconds or 0)} ago"
+        assert (
+            shown["Last change"]
+            == f"{timestamp(row.values['updatedAt'])} {duration(row.age_seconds or 0)} ago"
+        )
         assert shown["Message"] == (row.values["message"] or "")
         assert shown["imageSetState"] == row.values["imageSetState"]
 
@@ -243,7 +246,10 @@ def test_a_column_that_says_nothing_is_left_out_and_one_value_for_all_is_said_on
     page = page_of(gathered([[version(1, "CREATED", hours(8), isPrimary=True)]] * 3)[0])
     assert page.tables["all-versions"][0] == ["Status", "Image set", "Version", "Last change"]
     said = " ".join(page.text_of["versions"].split())
-    assert "The same in each row: imageSetState ACTIVE, isPrimary yes, createdAt 2025-02-07 06:05:00 UTC." in said
+    assert (
+        "The same in each row: imageSetState ACTIVE, isPrimary yes, createdAt 2025-02-07 06:05:00 UTC."
+        in said
+    )
 
 
 def test_the_members_that_are_yes_are_named_in_one_column(page: Page) -> None:

@@ -219,8 +219,10 @@ def test_the_keyboard_reaches_the_links_the_charts_and_the_choice_to_print(open_
             break
     assert seen[:8] == [
         *("#attention", "#attention", "#superseded", "#counts", "#timelines", "#versions", "#words"),
-        f"https://console.aws.amazon.com/medical-imaging/home?region=us-east-1#/dataStores/{DATASTORE}"
-        f"/imageSets/{image_set(2)}",
+        (
+            f"https://console.aws.amazon.com/medical-imaging/home?region=us-east-1#/dataStores/{DATASTORE}"
+            f"/imageSets/{image_set(2)}"
+        ),
     ]
     assert "Chart of versions by status" in seen
     assert seen[-1] == "print-all"
