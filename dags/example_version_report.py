@@ -3,8 +3,9 @@
 
 Two reports on the last day, one on image sets of HealthImaging and one on images of SageMaker AI: a page, and
 the same rows as files for a spreadsheet and for queries. A branch reads the summaries of the reports in XCom,
-and chooses the task for a day that needs attention, or the other one. The first sends the reports' messages to
-an SNS topic, with the notifier of the amazon provider; for e-mail, Slack or a pager, put its notifier there.
+and chooses the task for a day that needs attention, or the other one. The first sends the messages of the
+reports to an SNS topic, with the notifier of the amazon provider; for e-mail, Slack or a pager, put the
+notifier of its provider there.
 
 Each report compares with the one before: `summary_file` is the same for all days.
 

@@ -76,9 +76,9 @@ class VersionReportOperator(AwsBaseOperator[HookT]):
     :param fail_on_unreadable: fail, after writing the report, where an image set or image could not be read.
         Where none could be read the task fails in any case, and writes nothing.
     :param csv_bom: begin CSV files with a byte order mark, by which Excel recognizes UTF-8.
-    :param summary_file: a path or URL that ends in ``.json``, with which the next report compares: what needed
-        attention in this report and in the earlier ones, by id. None is beside the page; without a page there
-        is no such file.
+    :param summary_file: a path or URL that ends in ``.json``, with which the next report compares: what
+        needed attention in this report and in the earlier ones, by id. None is beside the page; without a
+        page there is no such file.
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials. Also for outputs
         on ``s3://`` that name no connection of their own.
     :param region_name: the AWS region; None takes the connection's or boto3's.

@@ -47,7 +47,8 @@ def test_a_report_prints_its_headline_and_its_files(run: Run, tmp_path: Path) ->
     headline, about, *files = done.out.splitlines()
     assert headline == "1 failed"
     assert about == (
-        f"2 versions of 1 image set: 1 image set by id in data store {DATASTORE}, us-east-1, changes of all the past"
+        f"2 versions of 1 image set: 1 image set by id in data store {DATASTORE}, us-east-1, "
+        "changes of all the past"
     )
     assert files == [str(page), str(rows)]
     assert "COPY_FAILED" in page.read_text()

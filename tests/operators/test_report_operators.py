@@ -245,7 +245,8 @@ def test_the_summary_counts_and_names_and_says_where_the_report_is(report: Path)
     assert summed_up == {
         "headline": "1 failed",
         "text": (
-            f"1 failed: data store {DATASTORE}, changes of 2026-11-20 00:00:00 UTC to 2026-11-21 00:00:00 UTC\n"
+            f"1 failed: data store {DATASTORE}, "
+            "changes of 2026-11-20 00:00:00 UTC to 2026-11-21 00:00:00 UTC\n"
             f"First: COPY_FAILED, version 2 of image set {set_id('b')}: {MISMATCH}\n"
             f"{report}"
         ),
