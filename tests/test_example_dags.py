@@ -161,6 +161,23 @@ def test_the_sagemaker_example_rolls_nothing_out_when_the_build_failed(dags: dic
     assert run.tasks["roll_out"] == "upstream_failed"
 
 
+@pytest.fixture
+def broken_build(aws: str) -> str:
+    """An image whose last build failed on 5 October, and no later one is good."""
+    arn = "arn:aws:sagemaker:us-east-1:123456789012"
+    entry = {
+        "ImageArn": f"{arn}:image/studio-broken",
+        "ImageVersionArn": f"{arn}:image-version/studio-broken/1",
+        "ImageVersionStatus": "CREATE_FAILED",
+        "Version": 1,
+        "CreationTime": "2026-10-05T09:00:00+00:00",
+        "LastModifiedTime": "2026-10-05T09:03:00+00:00",
+        "FailureReason": "The container image was not found in Amazon ECR.",
+    }
+    load({"sagemaker": {"studio-broken": [entry]}})
+    return "studio-broken"
+
+
 class Sent(NamedTuple):
     """A message that the topic got."""
 
@@ -182,7 +199,7 @@ def reported_on(day: pendulum.DateTime, dags: dict[str, DAG], folder: Path) -> R
     return Run(dags["example_version_report"], {"folder": str(folder)}, logical_date=day.add(days=1))
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("broken_build")
 def test_the_report_example_notifies_of_a_failure_and_says_where_to_read_on(
     dags: dict[str, DAG], tmp_path: Path
 ) -> None:
@@ -193,7 +210,10 @@ def test_the_report_example_notifies_of_a_failure_and_says_where_to_read_on(
     summary = run.xcom("report_images")
     assert summary["updated_after"] == "2026-10-05T00:00:00+00:00"
     assert summary["updated_before"] == "2026-10-06T00:00:00+00:00"
-    assert [failure["status"] for failure in summary["failures"]] == ["CREATE_FAILED"]
+    assert [(failure["id"], failure["good_successor"]) for failure in summary["failures"]] == [
+        ("studio-broken", None),
+        ("studio-imaging", 2),
+    ]
     (sent,) = sent_to_the_topic()
     assert sent.message == run.xcom("tell_somebody")
     assert sent.subject == "Image sets: Nothing needs attention. Images: 1 failed."
@@ -243,7 +263,7 @@ def test_the_report_example_without_a_logical_date_covers_the_24_hours_before_it
     assert sorted(path.name for path in tmp_path.iterdir()) == ["20261005T120000", *SUMMARIES]
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("broken_build")
 def test_the_report_example_compares_with_the_day_before(dags: dict[str, DAG], tmp_path: Path) -> None:
     reported_on(pendulum.datetime(2026, 10, 5), dags, tmp_path)
     next_day = reported_on(pendulum.datetime(2026, 10, 6), dags, tmp_path)

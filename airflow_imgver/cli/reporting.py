@@ -13,7 +13,7 @@ from rich.progress import Progress as Bars
 
 from airflow_imgver.cli.connection import hook_of
 from airflow_imgver.cli.output import write
-from airflow_imgver.cli.report_options import REPORTED
+from airflow_imgver.cli.report_options import REPORTED, report_arguments
 from airflow_imgver.cli.running import FindingsError, UsageError, command
 from airflow_imgver.exceptions import InvalidOutputError
 from airflow_imgver.operators.report import Reported, VersionReportOperator
@@ -51,12 +51,12 @@ def _service_of(args: argparse.Namespace) -> Service:
     if chosen:
         options = [option for service in chosen for option in _given(service, args)]
         raise UsageError(f"{', '.join(options)} belong to different services; a report is on one.")
-    ways = [option_of(name) for service in REPORTED for name, _ in service.report_arguments]
+    ways = [option_of(name) for service in REPORTED for name, _ in report_arguments(service)]
     raise UsageError(f"Choose what to report on: one of {', '.join(ways)}, or --service.")
 
 
 def _given(service: Service, args: argparse.Namespace) -> list[str]:
-    return [option_of(name) for name, _ in service.report_arguments if getattr(args, name) is not None]
+    return [option_of(name) for name, _ in report_arguments(service) if getattr(args, name) is not None]
 
 
 def _operator_of(service: Service, args: argparse.Namespace) -> VersionReportOperator[Any]:
@@ -65,7 +65,7 @@ def _operator_of(service: Service, args: argparse.Namespace) -> VersionReportOpe
     operator_class = service.report_class()
     if operator_class is None:
         raise UsageError(f"{service.name} has no report.")
-    names = [name for name, _ in service.report_arguments if getattr(args, name) is not None]
+    names = [name for name, _ in report_arguments(service) if getattr(args, name) is not None]
     operator = operator_class(
         task_id="report",
         outputs=args.outputs,
