@@ -112,6 +112,7 @@ def test_the_definition_imports_nothing_of_the_package_but_the_descriptions() ->
         "airflow_imgver.cli.definition",
         "airflow_imgver.cli.examples",
         "airflow_imgver.cli.option_groups",
+        "airflow_imgver.cli.report_options",
         *(
             f"airflow_imgver/{path}".removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             for path in LIGHT
