@@ -64,17 +64,17 @@ _HEADING = f"""# One quota for a fleet
 
 Made by `python -m benchmarks.fleet`. Each process has {WAITS:,} waits that poll every {INTERVAL:.0f} s, more
 than the default budget of {OPTION:g} requests a second allows, and knows nothing of the others. The server
-answers {PER_SECOND:g} a second with a burst of {BURST:g}, as AWS does for `ListImageSetVersions`, and throttles
-the rest. A run takes {SECONDS:.0f} s; its figures are those of the last {SECONDS - HALF:.0f} s. Where a process
-joins or ends, it does so after {CHANGE:.0f} s, and the figures are those from {WITHIN:.0f} s after that. The
-ways of one size run side by side.
+answers {PER_SECOND:g} a second with a burst of {BURST:g}, as AWS does for `ListImageSetVersions`, and
+throttles the rest. A run takes {SECONDS:.0f} s; its figures are those of the last {SECONDS - HALF:.0f} s. Where a
+process joins or ends, it does so after {CHANGE:.0f} s, and the figures are those from {WITHIN:.0f} s after
+that. The ways of one size run side by side.
 
 """
 _NOTE = """
 
-With fixed rates, every process sends its 20 a second whatever AWS answers, and a wait that was throttled backs
-off alone. botocore's adaptive mode limits a whole client, all its operations together, and has a request wait
-after it is signed.
+With fixed rates, every process sends its 20 a second whatever AWS answers, and a wait that was throttled
+backs off alone. botocore's adaptive mode limits a whole client, all its operations together, and has a
+request wait after it is signed.
 
 ![What each of eight processes was answered, over time](fleet.png)
 
