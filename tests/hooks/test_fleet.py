@@ -17,8 +17,10 @@ from airflow_imgver.services.healthimaging import HEALTHIMAGING
 LISTING = HEALTHIMAGING.quotas[0]
 # AWS's, of ListImageSetVersions.
 PER_SECOND, BURST = 25.0, 50.0
-# The second half of a run: what it began with, a burst and eight whole rates, is over.
+# What a run begins with, a burst and eight whole rates, is over by then.
 HALF, WHOLE = 120.0, 240.0
+# A share wanders about its mean for half a minute or so, before the next throttled requests correct it.
+LONG = HALF + 1200.0
 RUNS = range(4)
 
 
@@ -37,14 +39,10 @@ def fleet(*senders: Sender, seed: int = 0, seconds: float = WHOLE) -> Fleet:
 
 
 def shares(senders: int, *, adapts: bool = True) -> tuple[float, float, float]:
-    """What is throttled, what is answered a second, and Jain's index; means of several runs."""
-    runs = [fleet(*(Sender(adapts=adapts) for _ in range(senders)), seed=seed) for seed in RUNS]
-    answered = [run.answered(HALF, WHOLE) for run in runs]
-    return (
-        mean(run.throttled_share(HALF, WHOLE) for run in runs),
-        mean(sum(each) / (WHOLE - HALF) for each in answered),
-        mean(map(jain, answered)),
-    )
+    """What is throttled, what is answered a second, and Jain's index, of twenty minutes."""
+    run = fleet(*(Sender(adapts=adapts) for _ in range(senders)), seconds=LONG)
+    answered = run.answered(HALF, LONG)
+    return run.throttled_share(HALF, LONG), sum(answered) / (LONG - HALF), jain(answered)
 
 
 def test_for_one_process_nothing_changes() -> None:
@@ -60,7 +58,7 @@ def test_a_fleet_uses_the_quota_in_equal_shares_and_is_hardly_throttled(
     throttled, answered, fairness = shares(senders)
     assert throttled <= throttled_at_most
     assert answered == pytest.approx(PER_SECOND, rel=0.02)
-    assert fairness >= 0.98
+    assert fairness >= 0.99
 
 
 def test_a_fleet_of_fixed_rates_is_throttled_most_of_the_time() -> None:

@@ -87,10 +87,11 @@ def test_every_gate_opens_once_its_version_has_settled_and_none_before(
         f"triggerers {' + '.join(str(held.get(stack.jobs[name], 0)) for name in TRIGGERERS)}; busiest second "
         f"{busiest[0]} requests while all waited (two budgets allow {BUDGET:.0f}), {busiest[1]} with the "
         f"workers' own polls; of {sent} requests in {WATCHED_SECONDS} s of waiting "
-        f"{100 * throttled / sent:.1f} % throttled, {(sent - throttled) / WATCHED_SECONDS:.1f} a second answered "
-        f"of {QUOTA}; from settled to open {mean(delays):.0f} s on average, {delays[len(delays) // 2]:.0f} s in "
-        f"the middle, {delays[-1]:.0f} s at most; RSS {' + '.join(str(rss[name]) for name in TRIGGERERS)} MB; "
-        f"watchdog warnings {' + '.join(str(warnings[name]) for name in TRIGGERERS)}"
+        f"{100 * throttled / sent:.1f} % throttled, {(sent - throttled) / WATCHED_SECONDS:.1f} a second "
+        f"answered of {QUOTA}; from settled to open {mean(delays):.0f} s on average, "
+        f"{delays[len(delays) // 2]:.0f} s in the middle, {delays[-1]:.0f} s at most; RSS "
+        f"{' + '.join(str(rss[name]) for name in TRIGGERERS)} MB; watchdog warnings "
+        f"{' + '.join(str(warnings[name]) for name in TRIGGERERS)}"
     )
     assert sum(1 for count in held.values() if count) == len(TRIGGERERS), "both triggerers hold gates"
     # The counts are looked at ten times a second, so that a second may get a request of the next one's.
