@@ -20,6 +20,7 @@ from airflow_imgver.versions import EntryFields
 
 if TYPE_CHECKING:
     from airflow_imgver.hooks.base import ImageVersionHook
+    from airflow_imgver.operators.report import VersionReportOperator
     from airflow_imgver.sensors.base import ImageVersionSensor
 
 
@@ -33,6 +34,7 @@ class IdentityField:
     :param pattern: AWS's pattern for the value.
     :param rule: the pattern in words, for errors and help texts.
     :param thing: what the field names, for help texts.
+    :param example: a value, for the examples in help texts; without one they show a placeholder.
     """
 
     name: str
@@ -40,6 +42,7 @@ class IdentityField:
     pattern: str
     rule: str
     thing: str
+    example: str = ""
 
     @property
     def option(self) -> str:
@@ -203,6 +206,7 @@ class Service:
     :param hook: the path of the hook's class.
     :param sensor: the path of the sensor's class.
     :param link: the path of the console link's class.
+    :param report: the path of the report operator's class; None for a service without the report command.
     """
 
     name: str
@@ -229,6 +233,7 @@ class Service:
     hook: str
     sensor: str
     link: str
+    report: str | None = None
 
     @property
     def things(self) -> str:
@@ -286,6 +291,10 @@ class Service:
     def sensor_class(self) -> type[ImageVersionSensor[Any]]:
         """Import the sensor's class."""
         return _imported(self.sensor)  # type: ignore[no-any-return]  # by its path
+
+    def report_class(self) -> type[VersionReportOperator[Any]] | None:
+        """Import the report operator's class."""
+        return None if self.report is None else _imported(self.report)
 
     def members(self, identity: Mapping[str, str]) -> dict[str, str]:
         """Return the members of the API's request that hold an identity."""

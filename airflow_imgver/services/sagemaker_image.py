@@ -44,6 +44,7 @@ SAGEMAKER_IMAGE = Service(
             pattern=r"[a-zA-Z0-9]([-.]?[a-zA-Z0-9]){0,62}",
             rule="1 to 63 letters and digits, with single hyphens or dots between them",
             thing="image",
+            example="analysis",
         ),
     ),
     about="image {image_name}",
@@ -103,6 +104,13 @@ SAGEMAKER_IMAGE = Service(
         token="NextToken",  # noqa: S106  # a member's name
         page_size="MaxResults",
         largest_page=100,
+        filters=(
+            Filter(
+                name="name_contains",
+                member="NameContains",
+                help="Report on images with this text in their names",
+            ),
+        ),
     ),
     found_name="ImageName",
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ImageVersion.html
@@ -158,4 +166,5 @@ SAGEMAKER_IMAGE = Service(
     hook="airflow_imgver.hooks.sagemaker_image.SageMakerImageHook",
     sensor="airflow_imgver.sensors.sagemaker_image.SageMakerImageVersionSensor",
     link="airflow_imgver.links.sagemaker_image.SageMakerImageLink",
+    report="airflow_imgver.operators.sagemaker_image.SageMakerImageVersionReportOperator",
 )
