@@ -45,9 +45,10 @@ lint: $(READY) ## run ruff, and mypy in strict mode
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
-bench: $(READY) ## measure lists, imports, thousands of waits and reports, and their alternatives
+bench: $(READY) ## measure lists, imports, thousands of waits, fleets and reports, and their alternatives
 	$(RUN) benchmarks
 	$(RUN) benchmarks.waiting
+	$(RUN) benchmarks.fleet
 	$(RUN) benchmarks.reporting
 
 # pip reads the user's pip.conf (another index, a proxy, a certificate), which faster installers do not. With pinned

@@ -132,7 +132,7 @@ def _process(run: Run, stub: Stub) -> Iterator[Any]:
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=CHECKOUT,
-            env=_environment(run, stub, home),
+            env=environment(stub, home, budget=run.budget),
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -155,8 +155,8 @@ def _process(run: Run, stub: Stub) -> Iterator[Any]:
             process.stdout.close()
 
 
-def _environment(run: Run, stub: Stub, home: str) -> dict[str, str]:
-    """Point the process at the stub, and at nothing of the user's."""
+def environment(stub: Stub, home: str, *, budget: float | None, **config: Any) -> dict[str, str]:
+    """Point a process at the stub, and at nothing of the user's; ``config`` is more for botocore."""
     connection = {
         "conn_type": "aws",
         "login": "testing",
@@ -165,18 +165,18 @@ def _environment(run: Run, stub: Stub, home: str) -> dict[str, str]:
             "region_name": "us-east-1",
             "endpoint_url": stub.url,
             # Airflow's own triggers need the setting.
-            "config_kwargs": {"inject_host_prefix": False},
+            "config_kwargs": {"inject_host_prefix": False, **config},
         },
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AWS_"))}
-    budget = str(run.budget or 1e6)
+    rate = str(budget or 1e6)
     return kept | {
         "AIRFLOW_HOME": home,
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
-        "AIRFLOW__IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": budget,
-        "AIRFLOW__IMGVER__SAGEMAKER_REQUESTS_PER_SECOND": budget,
+        "AIRFLOW__IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": rate,
+        "AIRFLOW__IMGVER__SAGEMAKER_REQUESTS_PER_SECOND": rate,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": f"{home}/no-aws-config",
         "AWS_SHARED_CREDENTIALS_FILE": f"{home}/no-aws-credentials",

@@ -19,7 +19,7 @@ SEEN, RESET = "/seen", "/reset"
 
 _ENTRY = {"versionId": "2", "imageSetState": "LOCKED", "ImageSetWorkflowStatus": "UPDATING"}
 _TIMES = {"createdAt": 1_680_027_126.436, "updatedAt": 1_680_027_455.944}
-_IMAGE_SETS = {"imageSetPropertiesList": [{"imageSetId": "0" * 32, **_ENTRY, **_TIMES}]}
+IMAGE_SETS = {"imageSetPropertiesList": [{"imageSetId": "0" * 32, **_ENTRY, **_TIMES}]}
 _ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 _IMAGES = {
     "ImageVersions": [
@@ -89,7 +89,7 @@ class _Answering(Connection):
         return _IMAGE_SETS_RESPONSE
 
 
-_IMAGE_SETS_RESPONSE = response(_IMAGE_SETS)
+_IMAGE_SETS_RESPONSE = response(IMAGE_SETS)
 _IMAGES_RESPONSE = response(_IMAGES, AWS_JSON)
 
 

@@ -15,10 +15,13 @@ from airflow_imgver.emulator.contract import service_model
 if TYPE_CHECKING:
     from moto.core.model import ServiceModel
 
-KINDS = ("error", "http-500", "drop", "truncate", "delay", "concurrent")
+KINDS = ("error", "http-500", "drop", "truncate", "delay", "concurrent", "quota")
 LONGEST_DELAY = 3600
 CONCURRENT = ("ResourceInUse", "Resource was modified concurrently")
 """The error of SageMaker where two calls change one image at a time, in its words."""
+THROTTLED = ("ThrottlingException", "Rate exceeded")
+BURST_SECONDS = 2
+"""AWS's bursts are those of two seconds of the rate, or one call."""
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html: every service may answer these,
 # and the model of a service does not hold them.
@@ -42,7 +45,7 @@ COMMON_ERRORS = {
 }
 
 
-_MEMBERS = ("service", "operation", "error", "kind", "seconds", "times", "every")
+_MEMBERS = ("service", "operation", "error", "kind", "seconds", "per_second", "burst", "times", "every")
 _ERROR_MEMBERS = ("code", "message", "status")
 
 
@@ -57,13 +60,15 @@ class Fault:
     message: str | None
     status: int | None
     seconds: float | None
+    per_second: float | None
+    burst: int | None
     times: int | None
     every: int
 
     def as_request(self) -> dict[str, Any]:
         """Give the fault in the form of the request that injects it."""
         error = {"code": self.code, "message": self.message, "status": self.status}
-        if self.kind == "concurrent":
+        if self.kind in ("concurrent", "quota"):
             error = {}
         request = {
             "service": self.service,
@@ -71,6 +76,8 @@ class Fault:
             "kind": self.kind,
             "error": {name: value for name, value in error.items() if value is not None} or None,
             "seconds": self.seconds,
+            "per_second": self.per_second,
+            "burst": self.burst,
             "every": self.every,
         }
         return {name: value for name, value in request.items() if value is not None} | {"times": self.times}
@@ -98,6 +105,7 @@ def fault_from(request: Mapping[str, Any]) -> Fault:
         seconds is None or (_is_number(seconds) and 0 < seconds <= LONGEST_DELAY),
         f"seconds is {seconds!r}; it must be more than 0, and {LONGEST_DELAY} at most",
     )
+    per_second, burst = _rate_of(kind, request)
     times, every = request.get("times", 1), request.get("every", 1)
     for name, value in (("times", times), ("every", every)):
         _expect(
@@ -112,6 +120,8 @@ def fault_from(request: Mapping[str, Any]) -> Fault:
         message=message,
         status=status,
         seconds=seconds,
+        per_second=per_second,
+        burst=burst,
         times=times,
         every=every,
     )
@@ -144,11 +154,31 @@ def _kind(request: Mapping[str, Any]) -> str:
     return str(kind)
 
 
+def _rate_of(kind: str, request: Mapping[str, Any]) -> tuple[float | None, int | None]:
+    per_second, burst = request.get("per_second"), request.get("burst")
+    _expect(
+        (per_second is not None) == (kind == "quota") and (burst is None or kind == "quota"),
+        "kind 'quota' needs per_second, and may have a burst; no other kind takes them",
+    )
+    if per_second is None:
+        return None, None
+    _expect(
+        _is_number(per_second) and 0 < per_second < float("inf"),
+        f"per_second is {per_second!r}; it must be a number above 0",
+    )
+    if burst is None:
+        return per_second, max(1, int(BURST_SECONDS * per_second))
+    _expect(_is_positive_integer(burst), f"burst is {burst!r}; it must be a whole number of at least 1")
+    return per_second, burst
+
+
 def _error_of(
     kind: str, error: Any, model: ServiceModel, operation: str
 ) -> tuple[str | None, str | None, int | None]:
     if kind == "error":
         return _error(error, model, operation)
+    if kind == "quota":
+        return *THROTTLED, None
     if kind != "concurrent":
         return None, None, None
     called = model.operation_model(operation)

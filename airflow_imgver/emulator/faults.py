@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_imgver.emulator.fault_requests import Fault, fault_from
+from airflow_imgver.emulator.quotas import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class FaultRegistry:
     def pending(self) -> list[dict[str, Any]]:
         """Give the faults that calls will meet, with the number of calls left (None: until cleared)."""
         with self._lock:
-            return [{**each.fault.as_request(), "times": each.left} for each in self._pending]
+            return [each.as_request() for each in self._pending]
 
     def arrive(self, service: str, operation: str, image_name: Callable[[], str | None]) -> MetFault | None:
         """
@@ -97,14 +98,25 @@ class _PendingFault:
         self.fault = fault
         self.left = fault.times
         self._seen = 0
+        self._met = 0
+        rate, burst = fault.per_second, fault.burst
+        self._quota = Bucket(rate, burst) if rate is not None and burst is not None else None
         self._begun: dict[str | None, float] = {}
+
+    def as_request(self) -> dict[str, Any]:
+        """Give the fault as it was injected, with the calls left, and of a quota those that it throttled."""
+        throttled = {} if self._quota is None else {"throttled": self._met}
+        return {**self.fault.as_request(), "times": self.left, **throttled}
 
     def due(self, image_name: Callable[[], str | None]) -> bool:
         if self.fault.kind == "concurrent" and not self._overlaps(image_name()):
             return False
+        if self._quota is not None and self._quota.has_one():
+            return False
         self._seen += 1
         if self._seen % self.fault.every:
             return False
+        self._met += 1
         if self.left is not None:
             self.left -= 1
         return True
@@ -128,6 +140,8 @@ def inject_fault(
     error: Mapping[str, Any] | None = None,
     kind: str | None = None,
     seconds: float | None = None,
+    per_second: float | None = None,
+    burst: int | None = None,
     times: int | None = 1,
     every: int = 1,
 ) -> None:
@@ -141,15 +155,19 @@ def inject_fault(
         it, it may be any code. The message is optional.
     :param kind: Instead of an error: ``http-500`` (no body), ``drop`` (the connection is closed without
         a byte), ``truncate`` (the call is carried out, and half of its answer is sent), ``delay`` (the call
-        is carried out late) or ``concurrent`` (of two calls on one SageMaker image within the seconds, the
-        second ends in ``ResourceInUse``, "Resource was modified concurrently").
+        is carried out late), ``concurrent`` (of two calls on one SageMaker image within the seconds, the
+        second ends in ``ResourceInUse``, "Resource was modified concurrently") or ``quota`` (calls beyond a
+        rate end in ``ThrottlingException``, "Rate exceeded").
     :param seconds: The length of a ``delay``, or of a call that another one may overlap.
+    :param per_second: The rate of a ``quota``; the calls within it do not meet the fault.
+    :param burst: How many calls may come at once after a pause; None for those of two seconds, as with AWS.
     :param times: How many calls meet the fault; None means all, until :func:`clear_faults`.
     :param every: 2 means that every second call meets it, and so on.
     :raises ValueError: the service, operation or error does not exist, or the arguments contradict each
         other.
     """
     options = {"error": error, "kind": kind, "seconds": seconds, "times": times, "every": every}
+    options |= {"per_second": per_second, "burst": burst}
     REGISTRY.add(fault_from({"service": service, "operation": operation, **options}))
 
 

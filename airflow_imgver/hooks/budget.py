@@ -116,7 +116,8 @@ class Budget:
             self._reported = self._reported or lowered
             current = self._rate.current
         if first:
-            log.warning(
+            # Not a warning: there is nothing to do about it, and a fleet under load always shares that way.
+            log.info(
                 "AWS throttles %s: at most %g requests a second from here now, instead of %g. Other "
                 "processes send too; this one finds its share of the account's quota by itself, up to %s.",
                 self.quota.operation,

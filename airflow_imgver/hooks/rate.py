@@ -13,12 +13,10 @@ from math import inf, sqrt
 CUT = 0.7
 # A second's answers are about the same rate: they are one reason to lower it, and not many.
 SECONDS_BETWEEN_CUTS = 1.0
-# A rate rises from nothing to its highest in so many seconds. The share of a process that ends is taken over
-# within a minute; a faster rise would meet the quota, and be throttled, more often.
+# A rate rises from nothing to its highest in so many seconds: 20 a second by a quarter each second. The share
+# of a process that ends is taken over within a minute; a faster rise would meet the quota, and be throttled,
+# more often.
 SECONDS_TO_RISE = 80.0
-# Or in the time of so many requests at the highest rate: with one request in four seconds, 80 seconds would
-# be twenty requests, too few to find the quota by.
-REQUESTS_TO_RISE = 160.0
 # Requests a second, below which no rate falls; a fortieth of the highest rate, where that is less.
 LOWEST = 0.5
 # Of a request; times are floating-point numbers.
@@ -39,7 +37,7 @@ class AdaptiveRate:
         self.allowed = 0.0
         self.throttled_at = -inf
         self._lowest = min(LOWEST, highest / 40)
-        self._rise = highest / max(SECONDS_TO_RISE, REQUESTS_TO_RISE / highest)
+        self._rise = highest / SECONDS_TO_RISE
         self._now = now
         self._cut_at = -inf
 

@@ -62,6 +62,14 @@ class Schedule:
     def after_poll(self) -> float:
         """Return the pause after a poll that did not open the gate."""
         self._errors = 0
+        return self._usual()
+
+    def after_throttling(self) -> float:
+        """Return the pause after a throttled poll: the usual one, because the process's budget slows down."""
+        self._errors += 1
+        return self._usual()
+
+    def _usual(self) -> float:
         self._polls += 1
         pace = self._pace
         if not pace.exponential_backoff:

@@ -164,7 +164,7 @@ class Wait:
 
     def _pause_after(self, schedule: Schedule, error: AwsCallError, gate: Gate) -> float:
         self._passing += 1
-        pause = schedule.after_error()
+        pause = schedule.after_throttling() if error.throttled else schedule.after_error()
         if not gate.is_list or self._passing % PASSING_ERRORS_A_LOG_LINE == 1:
             self._log.warning(
                 "%s This may pass (%d so far, %d in a row); next poll in %.0f s. %s",

@@ -227,6 +227,27 @@ class TestRequests:
         outcome(sagemaker)
         assert control("GET", "faults") == (200, {"faults": []})
 
+    def test_a_quota_throttles_the_calls_beyond_its_burst_and_lets_more_through_with_time(
+        self, sagemaker: Any, control: Any
+    ) -> None:
+        control("POST", "faults", fault(kind="quota", per_second=2, burst=3, times=None))
+        came = [outcome(sagemaker) for _ in range(12)]
+        throttled = came.count("ThrottlingException")
+        assert came[:3] == ["ok"] * 3
+        assert throttled
+        (pending,) = control("GET", "faults")[1]["faults"]
+        assert (pending["per_second"], pending["burst"], pending["throttled"]) == (2, 3, throttled)
+        begun = time.monotonic()
+        while outcome(sagemaker) != "ok":
+            assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 5
+
+    def test_a_quota_is_of_its_operation_alone(self, sagemaker: Any) -> None:
+        inject_fault("sagemaker", "ListImages", kind="quota", per_second=0.001, times=None)
+        assert outcome(sagemaker) == "ok"
+        assert outcome(sagemaker) == "ThrottlingException"
+        assert sagemaker.list_domains()["Domains"] == []
+
     def test_are_taken_back_by_the_python_call_too(self, sagemaker: Any, control: Any) -> None:
         control("POST", "faults", fault(error=THROTTLED))
         clear_faults()
@@ -256,6 +277,11 @@ class TestRequests:
             (fault("CreateImageVersion", kind="concurrent"), "so does 'concurrent'"),
             (fault(kind="concurrent", seconds=1), "sagemaker ListImages has no concurrent changes"),
             (fault("ListDatastores", "medical-imaging", kind="concurrent", seconds=1), "has no concurrent"),
+            (fault(kind="quota"), "kind 'quota' needs per_second"),
+            (fault(kind="quota", per_second=0), "per_second is 0"),
+            (fault(kind="quota", per_second="25"), "per_second is '25'"),
+            (fault(kind="quota", per_second=1, burst=0.5), "burst is 0.5"),
+            (fault(kind="drop", per_second=25), "no other kind takes them"),
             (fault(kind="drop", times=0), "times is 0"),
             (fault(kind="drop", times=True), "times is True"),
             (fault(kind="drop", every=None), "every is None"),

@@ -112,6 +112,15 @@ class EmbeddedAws:
         order = {"service": "medical-imaging", "operation": "ListImageSetVersions", **order}
         self._ask("POST", "/_imgver/faults", order)
 
+    def enforce(self, per_second: float, burst: int) -> None:
+        """Throttle the calls that list image set versions beyond a rate, whoever sends them."""
+        self.fault(kind="quota", per_second=per_second, burst=burst, times=None)
+
+    def throttled(self) -> int:
+        """How many calls were beyond that rate."""
+        faults = self._ask("GET", "/_imgver/faults")["faults"]
+        return sum(fault.get("throttled", 0) for fault in faults)
+
     def clear_faults(self) -> None:
         """Take the faults back."""
         self._ask("DELETE", "/_imgver/faults")

@@ -38,8 +38,6 @@ TRIGGERERS = ("triggerer-1", "triggerer-2")
 WORKERS = ("worker-1", "worker-2")
 COMPONENTS = ("api-server", "scheduler", "dag-processor", *WORKERS, *TRIGGERERS)
 WORKER_SLOTS = 4
-# What AWS allows for an account is divided by hand, as docs/waiting.md says: half of it for each triggerer.
-REQUESTS_PER_SECOND = 10.0
 # Airflow's default; a triggerer that has been silent for longer loses its triggers to another.
 TRIGGERER_SILENCE_SECONDS = 30
 # Airflow's own are five and ten minutes.
@@ -301,7 +299,6 @@ def _settings(metadata_database: Database, broker_url: str) -> dict[str, str]:
         "CELERY__RESULT_BACKEND": f"db+{metadata_database.sqlalchemy_url}",
         "CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
         "CELERY__CELERY_CONFIG_OPTIONS": "celery_with_gates.CONFIG",
-        "IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": str(REQUESTS_PER_SECOND),
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(LOST_TASK_SECONDS),
         "SCHEDULER__TASK_QUEUED_TIMEOUT": str(QUEUED_TASK_SECONDS),
         "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",

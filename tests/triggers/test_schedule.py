@@ -65,6 +65,13 @@ def test_passing_errors_are_waited_out_longer_each_time_up_to_five_minutes_or_th
         assert pause <= max(base, min(LONGEST_BACKOFF, base * 2.0**errors)) * (1 + ROUNDING)
 
 
+@given(intervals)
+def test_throttled_polls_are_counted_and_do_not_change_the_interval(interval: float) -> None:
+    schedule = Schedule(Pace(interval))
+    assert {schedule.after_throttling() for _ in range(10)} == {interval}
+    assert schedule.errors == 10
+
+
 def test_a_successful_poll_forgets_the_errors_before_it() -> None:
     schedule = Schedule(Pace(1))
     for _ in range(5):
