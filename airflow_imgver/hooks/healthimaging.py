@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 
 from airflow_imgver.arguments.times import time_value
-from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.import_jobs import ImportJobs
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
 from airflow_imgver.versions import FoundVersions, Phase, VersionStatus
@@ -20,9 +20,9 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 
 
-class HealthImagingHook(ImageVersionHook):
+class HealthImagingHook(ImportJobs):
     """
-    List and poll the versions of image sets.
+    List and poll the versions of image sets, and poll import jobs.
 
     Image set calls carry the host prefix ``runtime-``. Where the client's endpoint is not AWS's own (an
     emulator, a private endpoint: a host that does not begin with ``medical-imaging``), the prefixed host does
