@@ -29,6 +29,7 @@ __all__ = [
     "Filter",
     "IdentityField",
     "ListCall",
+    "Quota",
     "Service",
     "VersionArn",
     "option_of",
@@ -83,6 +84,21 @@ class ListCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """
+    How many requests of an operation this package sends; AWS counts each operation by itself.
+
+    :param operation: the API operation, for example ``CopyImageSet``.
+    :param option: the ``[imgver]`` option with the requests a second; operations may have the same one.
+    :param burst: how many requests may come at once after a pause; None for those of a quarter of a second.
+    """
+
+    operation: str
+    option: Option
+    burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column of a report: a member of an entry; a dotted name is a member of a member."""
 
@@ -105,7 +121,8 @@ class Service(Waitable):
     :param missing_codes: the error codes that mean that it does not exist.
     :param transient_codes: the service's own error codes that mean that the same call may succeed later;
         those that all of AWS shares are known.
-    :param requests_per_second: the ``[imgver]`` option of the request budget.
+    :param requests_per_second: the ``[imgver]`` option of the request budgets of the two list calls.
+    :param other_quotas: the quotas of the other operations that this package calls.
     :param columns: the columns of a report.
     :param keeps_superseded: whether a version that a newer one replaced can still be read, and so may hold
         what nobody wants to keep, the identifiers from before a de-identification for example.
@@ -118,6 +135,7 @@ class Service(Waitable):
     missing_codes: frozenset[str]
     transient_codes: frozenset[str] = frozenset()
     requests_per_second: Option
+    other_quotas: tuple[Quota, ...] = ()
     columns: tuple[Column, ...]
     keeps_superseded: bool = False
 
@@ -125,6 +143,20 @@ class Service(Waitable):
     def poll(self) -> Poll:
         """How a gate polls it."""
         return Poll(self.listing.operation, "observe")
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """The quotas of all operations that this package calls."""
+        lists = (self.listing, self.finding)
+        return (
+            *(Quota(operation=call.operation, option=self.requests_per_second) for call in lists),
+            *self.other_quotas,
+        )
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The service's own ``[imgver]`` options, each once."""
+        return tuple(dict.fromkeys(quota.option for quota in self.quotas))
 
     def members(self, identity: Mapping[str, str]) -> dict[str, str]:
         """Return the members of the API's request that hold an identity."""
