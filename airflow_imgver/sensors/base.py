@@ -85,6 +85,16 @@ class GateSensor(AwsBaseSensor[HookT]):
         identity = {name: getattr(self, name) for name in self.service.identity_names}
         return Watch(self.service, identity, GateSettings.of(self.service, self))
 
+    @classmethod
+    def identity_of(cls, read: Callable[[str], Any], hook: HookT) -> dict[str, Any]:
+        """
+        Return the identity of a gate from its arguments, for a command that explains it.
+
+        :param read: returns an argument, rendered.
+        :param hook: a hook with the gate's connection, for what is found by a search.
+        """
+        return {name: read(name) for name in cls.service.identity_names}
+
     def execute(self, context: Context) -> Any:
         """
         Wait, here or in the triggerer.

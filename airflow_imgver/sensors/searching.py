@@ -13,12 +13,13 @@ may identify a patient.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, PokeReturnValue
 
-from airflow_imgver.arguments.searches import search_arguments
+from airflow_imgver.arguments.searches import WAYS, search_arguments, way_of
 from airflow_imgver.exceptions import AwsCallError, NothingFoundError
 from airflow_imgver.gate.gate import Gate
 from airflow_imgver.gate.settings import GateSettings, Watch
@@ -64,6 +65,16 @@ class SearchingSensor(ImageVersionSensor[HealthImagingHook]):
         found = [] if self._found is None else self._found.ids
         identity = {"datastore_id": self.datastore_id, "image_set_id": found}
         return Watch(self.service, identity, GateSettings.of(self.service, self))
+
+    @classmethod
+    def identity_of(cls, read: Callable[[str], Any], hook: HealthImagingHook) -> dict[str, Any]:
+        """Search as the gate does."""
+        identity = super().identity_of(read, hook)
+        way = way_of({name: read(name) for name in WAYS}, updated_after=read("updated_after"))
+        if way != "image_set_id":
+            arguments = search_arguments(way, read(way), read("updated_after"))
+            identity["image_set_id"] = list(hook.iter_image_set_ids(identity["datastore_id"], **arguments))
+        return identity
 
     def execute(self, context: Context) -> Any:
         """
@@ -123,8 +134,8 @@ class SearchingSensor(ImageVersionSensor[HealthImagingHook]):
         self._found = None
         raise NothingFoundError(
             f"SearchImageSets found no image set by {self.way}. Check its value and the data store. "
-            "settle_for waits for image sets that are still to appear, and allow_empty=True opens the gate on "
-            "none.",
+            "settle_for waits for image sets that are still to appear, and allow_empty=True opens the gate "
+            "on none.",
             about=f"The search was in data store {self.datastore_id}.",
         )
 
