@@ -40,6 +40,7 @@ NAMES = {
         "InvalidQueryError",
         "InvalidTokenError",
         "ManifestMissingError",
+        "NothingFoundError",
         "ReportNotPublishedError",
         "ResourceMissingError",
         "TriggerFailedError",
