@@ -33,7 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": {"exceptions", "text", "options", "versions", "services", "hooks"},
     "query": {"exceptions", "text"},
     "operators": {"exceptions", "text", "services", "arguments", "hooks", "links", "query", "reports"},
-    "cli": {"exceptions", "text", "services", "arguments", "hooks", "gate", "triggers", "sensors", "query"},
+    "cli": {
+        *{"exceptions", "text", "services", "arguments", "hooks", "gate", "triggers", "sensors", "query"},
+        *{"operators", "reports"},
+    },
     "__main__": {"cli"},
     "emulator": set(),
 }
