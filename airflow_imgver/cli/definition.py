@@ -17,8 +17,9 @@ from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_c
 from airflow_imgver.cli.examples import EXPLAIN_EXAMPLES, REPORT_EXAMPLES, listing_examples, waiting_examples
 from airflow_imgver.cli.option_groups import ForConnection, FromAwsCli, Required, Usual
 from airflow_imgver.cli.report_options import REPORTING
-from airflow_imgver.services import SERVICES
+from airflow_imgver.services import SERVICES, WAITABLES
 from airflow_imgver.services.description import Filter, IdentityField, Service
+from airflow_imgver.services.waitable import Waitable
 
 
 def _seconds(text: str) -> float:
@@ -172,9 +173,10 @@ ARG_TIMEOUT = Usual(
 ARG_INTERVAL = Usual(
     ("--interval",), help="Seconds between two polls (default: 10)", type=_interval, default=10.0
 )
+ARG_FAIL_ON_FAILED_FILES = Usual(
+    ("--fail-on-failed-files",), help="Fail where a job could not import some files", action="store_true"
+)
 WAITING = (
-    ARG_VERSION,
-    ARG_WAIT_UNTIL,
     ARG_NOT_FOUND_RETRIES,
     ARG_FAIL_FAST,
     ARG_TIMEOUT,
@@ -215,35 +217,45 @@ def _filter_arg(each: Filter) -> Arg:
 
 def commands_of(service: Service) -> tuple[ActionCommand, ActionCommand]:
     """Return the two commands of a service: one lists versions, one waits for a version."""
-    *outer, key = service.identity
-    return (
-        ActionCommand(
-            name=service.commands.list,
-            help=f"List the versions of one {service.thing} ({service.name})",
-            func=_lazily("airflow_imgver.cli.listing", "list_versions", service),
-            args=(
-                *map(_identity_arg, service.identity),
-                *map(_filter_arg, service.listing.filters),
-                *LISTING,
-            ),
-            epilog=listing_examples(service),
+    return (list_command(service), wait_command(service))
+
+
+def list_command(service: Service) -> ActionCommand:
+    """Return the command that lists versions."""
+    return ActionCommand(
+        name=str(service.commands.list),
+        help=f"List the versions of one {service.thing} ({service.name})",
+        func=_lazily("airflow_imgver.cli.listing", "list_versions", service),
+        args=(
+            *map(_identity_arg, service.identity),
+            *map(_filter_arg, service.listing.filters),
+            *LISTING,
         ),
-        ActionCommand(
-            name=service.commands.wait,
-            help=f"Wait for a version of one or more {service.things} ({service.name})",
-            func=_lazily("airflow_imgver.cli.waiting", "wait_for_version", service),
-            args=(
-                *(_required_arg(field, many=False) for field in outer),
-                _required_arg(key, many=True),
-                *((ARG_ALLOW_READ_ONLY,) if service.fields.read_only else ()),
-                *WAITING,
-            ),
-            epilog=waiting_examples(service),
-        ),
+        epilog=listing_examples(service),
     )
 
 
-def _lazily(module: str, function: str, service: Service) -> Callable[[argparse.Namespace], None]:
+def wait_command(service: Waitable) -> ActionCommand:
+    """Return the command that waits."""
+    *outer, key = service.identity
+    what = "a version of one" if service.has_versions else "one"
+    of_versions = (ARG_VERSION, ARG_WAIT_UNTIL) if service.has_versions else (ARG_FAIL_ON_FAILED_FILES,)
+    return ActionCommand(
+        name=service.commands.wait,
+        help=f"Wait for {what} or more {service.things} ({service.name})",
+        func=_lazily("airflow_imgver.cli.waiting", "wait", service),
+        args=(
+            *(_required_arg(field, many=False) for field in outer),
+            _required_arg(key, many=True),
+            *((ARG_ALLOW_READ_ONLY,) if service.fields.read_only else ()),
+            *of_versions,
+            *WAITING,
+        ),
+        epilog=waiting_examples(service),
+    )
+
+
+def _lazily(module: str, function: str, service: Waitable) -> Callable[[argparse.Namespace], None]:
     """Return what imports a command's function when the command runs, and calls it for a service."""
 
     def run(args: argparse.Namespace) -> None:
@@ -268,8 +280,8 @@ REPORT = ActionCommand(
     epilog=REPORT_EXAMPLES,
 )
 COMMANDS = (
-    *(commands_of(service)[0] for service in SERVICES),
-    *(commands_of(service)[1] for service in SERVICES),
+    *map(list_command, SERVICES),
+    *map(wait_command, WAITABLES),
     EXPLAIN,
     REPORT,
 )

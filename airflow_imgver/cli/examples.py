@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 
 
 def listing_examples(service: Service) -> str:
     """Return the examples of the command that lists."""
     fields = service.fields
-    command = _command(service, service.commands.list)
+    command = _command(service, str(service.commands.list))
     query = f"{service.listing.result_key}[?{fields.status}=='{_failed(service)}'].{fields.number}"
     return _examples(command, [*command, "--output json", f'--query "{query}"'])
 
 
-def waiting_examples(service: Service) -> str:
+def waiting_examples(service: Waitable) -> str:
     """Return the examples of the command that waits."""
     command = _command(service, service.commands.wait)
-    return _examples([*command, "&& ./next-step"], [*command, "--version 4", "--timeout 600"])
+    version = ["--version 4"] if service.has_versions else []
+    return _examples([*command, "&& ./next-step"], [*command, *version, "--timeout 600"])
 
 
-def _command(service: Service, name: str) -> list[str]:
+def _command(service: Waitable, name: str) -> list[str]:
     values = ((field.option, field.example or field.name.upper()) for field in service.identity)
     return [f"airflow imgver {name}", *(f"{option} {value}" for option, value in values)]
 

@@ -21,6 +21,8 @@ from airflow_imgver.text import one_line, relative, sentence
 
 # A gate on a thousand ids would fill pages.
 MOST_SHOWN = 20
+# So would the image sets of an import of thousands.
+LONGEST_SHOWN = 2_048
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
 # The lines of our own; a run id in another may look like a time.
@@ -38,14 +40,20 @@ def explain(args: argparse.Namespace, out: TextIO) -> None:
     """Explain the gate of a task instance."""
     try:
         with create_session() as session:
-            task = gate_task(args.dag_id, args.task_id, args.run_id, args.map_index, session)
+            task = gate_task(
+                args.dag_id,
+                args.task_id,
+                args.run_id,
+                args.map_index,
+                session,
+                lambda hook: overridden(hook, args),
+            )
     except DBAPIError as error:
         # The whole error quotes the query.
         raise NotExplainedError(
             f"Airflow's metadata database cannot be read: {sentence(str(error.orig))} Check "
             "[database] sql_alchemy_conn, and run `airflow db migrate` for a new database."
         ) from error
-    overridden(task.hook, args)
     explained = {
         "task": _name(args),
         "state": task.state,
@@ -70,17 +78,19 @@ def _name(args: argparse.Namespace) -> str:
 
 def _waits_for(task: GateTask) -> str:
     version = task.watch.settings.version
-    which = "the latest version" if version is None else f"version {version}"
+    which = "the latest version of " if version is None else f"version {version} of "
+    if not task.watch.service.has_versions:
+        which = ""
     watched = [one.name for one in task.gate.unsettled]
     more = "" if len(watched) <= 1 else f" and {len(watched) - 1} more"
     first = watched[0] if watched else "an empty list"
-    return f"{which} of {first}{more}, until {task.watch.settings.wait_until}"
+    return f"{which}{first}{more}, until {task.watch.settings.wait_until}"
 
 
 def _asks(task: GateTask) -> str:
     region = task.hook.conn_config.region_name
     connection = f"the connection {task.hook.aws_conn_id}" if task.hook.aws_conn_id else "no connection"
-    return f"{task.watch.service.listing.operation} with {connection}{f' in {region}' if region else ''}"
+    return f"{task.watch.service.poll.operation} with {connection}{f' in {region}' if region else ''}"
 
 
 def _now(task: GateTask) -> dict[str, Any]:
@@ -89,8 +99,8 @@ def _now(task: GateTask) -> dict[str, Any]:
     rule = f"a gate on {wait_until} {_RULE[wait_until]}"
     watched = list(task.gate.unsettled)
     try:
-        if task.gate.first is not None:
-            task.gate.check_region(task.hook.console_address(task.gate.first)["region_name"])
+        if watched:
+            task.gate.check_region(task.hook.console_address(watched[0].name)["region_name"])
         opened = task.gate.poll(task.hook)
     except AwsCallError as error:
         verdict = "wait" if error.transient else "fail"
@@ -132,7 +142,7 @@ def _entry(value: Any, now: datetime) -> list[str]:
 
 
 def _member(member: Any, now: datetime) -> str:
-    text = one_line(str(member))
+    text = one_line(str(member))[:LONGEST_SHOWN]
     # A time that AWS's message mentions is AWS's own text.
     return _with_relative_times(text, now) if _TIME.fullmatch(text) else text
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from airflow_imgver.cli.tables import field, nests, write_lines, write_plain, write_table
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 
 # Characters that JSON leaves unescaped and a terminal obeys: controls, and those that turn or hide text.
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
-def write(value: Any, form: str, out: TextIO, *, service: Service, color: str = "auto") -> None:
+def write(value: Any, form: str, out: TextIO, *, service: Waitable, color: str = "auto") -> None:
     """
     Write a response, or the result of a query.
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.text import one_line
 
 _TIME = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?\+00:00\Z")
@@ -20,7 +20,7 @@ _NO_TERMINAL = 200
 Rows = list[dict[str, str]]
 
 
-def write_plain(value: Any, out: TextIO, service: Service) -> None:
+def write_plain(value: Any, out: TextIO, service: Waitable) -> None:
     """Write a response, or the result of a query, in columns without lines."""
     from tabulate import tabulate  # type: ignore[import-untyped]  # Airflow's own dependency
 
@@ -32,7 +32,7 @@ def write_plain(value: Any, out: TextIO, service: Service) -> None:
     write_lines(text, out)
 
 
-def write_table(value: Any, out: TextIO, service: Service, color: str) -> None:
+def write_table(value: Any, out: TextIO, service: Waitable, color: str) -> None:
     """
     Write a response, or the result of a query, as wide as the terminal.
 
@@ -77,16 +77,16 @@ def nests(value: Any) -> bool:
 # Version, state, status and reason come first; ids, which the command's options already have, last.
 
 
-def _first(service: Service) -> tuple[str | None, ...]:
+def _first(service: Waitable) -> tuple[str | None, ...]:
     fields = service.fields
     return (fields.number, fields.state, fields.status, fields.reason)
 
 
-def _is_last(column: str, service: Service) -> bool:
+def _is_last(column: str, service: Waitable) -> bool:
     return column == service.key.member or column.endswith("Arn")
 
 
-def _rows(value: Any, service: Service) -> Rows:
+def _rows(value: Any, service: Waitable) -> Rows:
     """Make rows with the same columns of a response, or of the result of a query."""
     if isinstance(value, Mapping) and (lists := [held for held in value.values() if isinstance(held, list)]):
         value = lists[0]
@@ -112,7 +112,7 @@ def _cell(value: Any) -> str:
     return field(json.dumps(value) if nests(value) or isinstance(value, bool) else value)
 
 
-def _for_eyes(rows: Rows, service: Service) -> Rows:
+def _for_eyes(rows: Rows, service: Waitable) -> Rows:
     """Leave out ids, and fractions of seconds, because a terminal has 80 columns."""
     shown = [column for column in (rows[0] if rows else ()) if not _is_last(column, service)]
     if not shown:

@@ -8,9 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
+from airflow_imgver.arguments.searches import SearchedAttribute, searched_attribute
 from airflow_imgver.arguments.times import time_value
-from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.exceptions import AwsCallError
+from airflow_imgver.hooks.import_jobs import ImportJobs
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
 from airflow_imgver.versions import FoundVersions, Phase, VersionStatus
@@ -20,9 +23,9 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 
 
-class HealthImagingHook(ImageVersionHook):
+class HealthImagingHook(ImportJobs):
     """
-    List and poll the versions of image sets.
+    List and poll the versions of image sets, and poll import jobs.
 
     Image set calls carry the host prefix ``runtime-``. Where the client's endpoint is not AWS's own (an
     emulator, a private endpoint: a host that does not begin with ``medical-imaging``), the prefixed host does
@@ -126,20 +129,27 @@ class HealthImagingHook(ImageVersionHook):
         self,
         datastore_id: str,
         *,
+        study_instance_uid: str | None = None,
+        series_instance_uid: str | None = None,
+        accession_number: str | None = None,
         updated_after: datetime | str | None = None,
         updated_before: datetime | str | None = None,
         page_size: int | None = None,
     ) -> Iterator[str]:
         """
-        Stream the ids of the image sets whose last change lies between two times, the last changed first.
+        Stream the ids of the image sets of a study, a series or an order, the last changed first.
 
-        SearchImageSets answers with DICOM attributes of patients and studies. Only ids leave this method.
-        Both ends count as inside, to the whole second, because botocore sends no fraction. An image set that
+        SearchImageSets answers with DICOM attributes of patients and studies. Only ids leave this method,
+        and an error does not quote what was searched for. The last change lies between the two times. Both
+        ends count as inside, to the whole second, because botocore sends no fraction. An image set that
         changes during the search may be named twice.
 
         https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_SearchImageSets.html
 
         :param datastore_id: the data store, 32 digits and lower-case letters.
+        :param study_instance_uid: only those of the study with this DICOM UID; at most one of these three.
+        :param series_instance_uid: only those of the series with this DICOM UID.
+        :param accession_number: only those of the order with this accession number.
         :param updated_after: a datetime or an ISO 8601 text, UTC unless it names an offset; None for the
             beginning.
         :param updated_before: likewise; None for no end.
@@ -151,12 +161,20 @@ class HealthImagingHook(ImageVersionHook):
         self.service.check({"datastore_id": datastore_id}, only=("datastore_id",))
         after = time_value(updated_after, "updated_after")
         before = time_value(updated_before, "updated_before")
-        request: dict[str, Any] = {"datastoreId": datastore_id}
+        attribute = searched_attribute(
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=series_instance_uid,
+            accession_number=accession_number,
+        )
+        filters: list[dict[str, Any]] = []
+        if attribute is not None:
+            filters.append({"operator": "EQUAL", "values": [{attribute.member: attribute.value}]})
         if after is not None or before is not None:
             ends = (after or _BEGINNING, _whole_second(before or datetime.now(UTC) + _AHEAD))
-            between = {"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]}
-            request["searchCriteria"] = {"filters": [between]}
-        return self.find(request, f"data store {datastore_id}", page_size=page_size)
+            filters.append({"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]})
+        request = {"datastoreId": datastore_id, "searchCriteria": {"filters": filters} if filters else None}
+        found = self.find(request, f"data store {datastore_id}", page_size=page_size)
+        return found if attribute is None else _without_quoting(found, attribute)
 
     def watched_version(self, found: FoundVersions) -> VersionStatus | None:
         """
@@ -167,6 +185,19 @@ class HealthImagingHook(ImageVersionHook):
         """
         gone = found.latest is not None and found.latest.phase is Phase.DELETED
         return found.latest if gone else found.wanted
+
+
+def _without_quoting(found: Iterator[str], attribute: SearchedAttribute) -> Iterator[str]:
+    """Stream ids; an error of the search says which attribute was searched for, and not its value."""
+    try:
+        yield from found
+    except AwsCallError as error:
+        details = error.details()
+        if error.code == ResponseParserError.__name__:
+            details["message"] = f"{error.operation} got an answer that cannot be read."
+        details["message"] = details["message"].replace(attribute.value, f"<{attribute.name}>")
+        # Not from the error, whose own text a traceback would print.
+        raise type(error)(**details) from None
 
 
 def _whole_second(end: datetime) -> datetime:

@@ -100,6 +100,7 @@ HEALTHIMAGING = Service(
     ),
     missing_codes=frozenset({"ResourceNotFoundException"}),
     first_version=1,
+    made_version="imageSetVersion",
     # Sent on reads too, for "not consistent yet, retry after a few seconds".
     transient_codes=frozenset({"ConflictException"}),
     requests_per_second=_READS,

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_imgver.gate.settings import GateSettings, Watch
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.triggers.schedule import Pace
 from airflow_imgver.triggers.shared import SharedFuture
 
@@ -31,9 +31,9 @@ _imported: set[str] = set()
 _imports: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedFuture[None]]] = WeakKeyDictionary()
 
 
-class ImageVersionTrigger(BaseTrigger):
+class GateTrigger(BaseTrigger):
     """
-    Polls a version until the rule of the gate opens it or fails it.
+    Polls until the rule of the gate opens it or fails it.
 
     The keyword arguments are stored in Airflow's database: they hold everything that is needed to go on
     elsewhere, and a later release still reads those of an earlier one. One event is sent:
@@ -41,8 +41,6 @@ class ImageVersionTrigger(BaseTrigger):
     ``{"status": "error", "error": <class>, "message": ..., "details": {...}}`` or
     ``{"status": "timeout", "message": ...}``.
 
-    :param version: the version to watch; None for the latest.
-    :param wait_until: ``ready``, ``settled`` or ``deleted``.
     :param not_found_retries: how many polls in a row AWS may answer that it does not exist.
     :param fail_fast: with a list of ids, fail at the first that fails.
     :param poke_interval: seconds between two polls.
@@ -51,19 +49,19 @@ class ImageVersionTrigger(BaseTrigger):
     :param silent_fail: log an error that would fail the gate, and go on waiting, as poke mode does.
     :param not_found_answers: the polls in a row that have already found nothing, for each that is missing.
     :param deadline: when to give up, ISO 8601; None leaves it to Airflow alone.
+    :param not_before: when the gate opens at the earliest, ISO 8601; the event then also has ``resume``, with
+        the ids and the deadline, for a sensor that searches again. Stored only where it is set.
     :param aws_conn_id: the Airflow connection for AWS.
     :param region_name: the AWS region.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle.
     :param botocore_config: botocore's client configuration.
     """
 
-    service: ClassVar[Service]
+    service: ClassVar[Waitable]
 
     def __init__(
         self,
         *,
-        version: Any = None,
-        wait_until: str = "ready",
         not_found_retries: int = 2,
         fail_fast: bool = False,
         poke_interval: float = 60.0,
@@ -72,14 +70,13 @@ class ImageVersionTrigger(BaseTrigger):
         silent_fail: bool = False,
         not_found_answers: dict[str, int] | None = None,
         deadline: str | None = None,
+        not_before: str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.version = version
-        self.wait_until = wait_until
         self.not_found_retries = not_found_retries
         self.fail_fast = fail_fast
         self.poke_interval = poke_interval
@@ -88,6 +85,7 @@ class ImageVersionTrigger(BaseTrigger):
         self.silent_fail = silent_fail
         self.not_found_answers = not_found_answers
         self.deadline = deadline
+        self.not_before = not_before
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -97,7 +95,9 @@ class ImageVersionTrigger(BaseTrigger):
         """Return the class path and the keyword arguments that make this trigger again."""
         cls = type(self)
         rest = {name: getattr(self, name) for name in (*_PACE, *_CONNECTION)}
-        return f"{cls.__module__}.{cls.__qualname__}", {**self.watch.stored(), **rest}
+        # Only where it is set, so that an earlier release reads all other rows.
+        later = {} if self.not_before is None else {"not_before": self.not_before}
+        return f"{cls.__module__}.{cls.__qualname__}", {**self.watch.stored(), **rest, **later}
 
     @cached_property
     def watch(self) -> Watch:
@@ -121,11 +121,27 @@ class ImageVersionTrigger(BaseTrigger):
             await _importing(self.service).get()
         from airflow_imgver.triggers.wait import Wait
 
-        pace = Pace(**{name: getattr(self, name) for name in _PACE})
+        pace = Pace(**{name: getattr(self, name) for name in _PACE}, not_before=self.not_before)
         yield TriggerEvent(await Wait(self.watch, pace, self.hook, self.log).event())
 
 
-def _importing(service: Service) -> SharedFuture[None]:
+class ImageVersionTrigger(GateTrigger):
+    """
+    Polls a version until the rule of the gate opens it or fails it.
+
+    Takes the arguments of :class:`GateTrigger` too.
+
+    :param version: the version to watch; None for the latest.
+    :param wait_until: ``ready``, ``settled`` or ``deleted``.
+    """
+
+    def __init__(self, *, version: Any = None, wait_until: str = "ready", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.version = version
+        self.wait_until = wait_until
+
+
+def _importing(service: Waitable) -> SharedFuture[None]:
     """Import the modules that a wait needs, once for all waits that begin on this loop meanwhile."""
     here = _imports.setdefault(asyncio.get_running_loop(), {})
     path = service.hook
@@ -136,7 +152,7 @@ def _importing(service: Service) -> SharedFuture[None]:
     return here[path]
 
 
-def _import(service: Service) -> None:
+def _import(service: Waitable) -> None:
     import_module("airflow_imgver.triggers.wait")
     service.hook_class()
     _imported.add(service.hook)
