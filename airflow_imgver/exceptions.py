@@ -104,6 +104,14 @@ class ResourceMissingError(AwsCallError):
     """AWS says that the image set, its data store or the image does not exist."""
 
 
+class NotLatestVersionError(AwsCallError):
+    """Another writer changed the image set first: AWS says that the version is not the latest."""
+
+
+class UnknownOutcomeError(GateError):
+    """The answer to a call was lost, and what AWS made of it cannot be told from what others made."""
+
+
 class UnexpectedEventError(RuntimeError):
     """A deferred gate was resumed without an event, or with one that no trigger of this package sends."""
 

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 
 from airflow_imgver.arguments.times import time_value
-from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.image_set_actions import ImageSetActions
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.text import whole_second
 from airflow_imgver.versions import FoundVersions, Phase, VersionStatus
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,9 +21,9 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 
 
-class HealthImagingHook(ImageVersionHook):
+class HealthImagingHook(ImageSetActions):
     """
-    List and poll the versions of image sets.
+    List, poll, copy, update and delete image sets.
 
     Image set calls carry the host prefix ``runtime-``. Where the client's endpoint is not AWS's own (an
     emulator, a private endpoint: a host that does not begin with ``medical-imaging``), the prefixed host does
@@ -153,7 +154,7 @@ class HealthImagingHook(ImageVersionHook):
         before = time_value(updated_before, "updated_before")
         request: dict[str, Any] = {"datastoreId": datastore_id}
         if after is not None or before is not None:
-            ends = (after or _BEGINNING, _whole_second(before or datetime.now(UTC) + _AHEAD))
+            ends = (after or _BEGINNING, whole_second(before or datetime.now(UTC) + _AHEAD))
             between = {"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]}
             request["searchCriteria"] = {"filters": [between]}
         return self.find(request, f"data store {datastore_id}", page_size=page_size)
@@ -167,11 +168,6 @@ class HealthImagingHook(ImageVersionHook):
         """
         gone = found.latest is not None and found.latest.phase is Phase.DELETED
         return found.latest if gone else found.wanted
-
-
-def _whole_second(end: datetime) -> datetime:
-    """Round up, because botocore cuts a time off at its second, and the end of an interval with it."""
-    return end if end.microsecond == 0 else end.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _is_elsewhere(endpoint_url: str | None) -> bool:

@@ -113,10 +113,14 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         self._persist_link(context, gate, gate.first)
         if self.deferrable:
             return self._wait_in_triggerer(context, gate)
+        return self._wait_here(context)
+
+    def _wait_here(self, context: Context) -> Any:
+        """Poke until the gate opens, in a worker."""
         try:
             return super().execute(context=context)
         except AirflowSensorTimeout as error:
-            timeout = AirflowSensorTimeout(f"{error} {gate.last_seen}")
+            timeout = AirflowSensorTimeout(f"{error} {self._last_seen}")
             if self.never_fail:
                 # Airflow only skips a deferred sensor here; a gate must end the same in all modes.
                 raise AirflowSkipException(f"Skipping due to never_fail is set to True. {timeout}") from error
@@ -136,6 +140,11 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             return PokeReturnValue(is_done=False)
         self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", self.wait_until, gate)
         return PokeReturnValue(is_done=opened, xcom_value=gate.plain() if opened else None)
+
+    @property
+    def _last_seen(self) -> str:
+        """What a timeout reports."""
+        return self._gate.last_seen if self._gate else ""
 
     def _poll(self, gate: Gate) -> bool:
         opened = self._poll_once(gate)
@@ -175,7 +184,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         return gate
 
     def _wait_in_triggerer(self, context: Context, gate: Gate) -> Any:
-        deadline = datetime.now(UTC) + timedelta(seconds=self.timeout)
+        deadline = self._deadline(context)
         # The first poll is the worker's: a settled version needs no triggerer, and an error fails here. Of
         # many ids it would keep the worker for minutes, and poll twice.
         try:
@@ -187,9 +196,23 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         else:
             if first.is_done:
                 return first.xcom_value
-        return self.defer(
+        return self._defer(gate.remaining.stored(), deadline, "execute_complete")
+
+    def _deadline(self, context: Context) -> datetime:
+        """When the wait in the triggerer is over."""
+        return datetime.now(UTC) + timedelta(seconds=self.timeout)
+
+    def _defer(self, stored: Mapping[str, Any], deadline: datetime, method: str) -> NoReturn:
+        """
+        Defer to a gate in the triggerer.
+
+        :param stored: what it watches, as a trigger's keyword arguments store it.
+        :param deadline: when it times out.
+        :param method: the method that Airflow resumes the task with.
+        """
+        self.defer(
             trigger=self.trigger_class(
-                **gate.remaining.stored(),
+                **stored,
                 poke_interval=self.poke_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
@@ -199,8 +222,8 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
                 verify=self.verify,
                 botocore_config=self.botocore_config,
             ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout) + AIRFLOW_TIMEOUT_GRACE,
+            method_name=method,
+            timeout=max(deadline - datetime.now(UTC), timedelta(0)) + AIRFLOW_TIMEOUT_GRACE,
         )
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -209,8 +232,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
 
         :raises UnexpectedEventError: there is no event, or no trigger of this package sent it.
         """
-        key = self.service.key.name
-        many = is_list(getattr(self, key), key)
+        many = self._waits_for_many
         match event:
             case {"status": "open", "entry": list() as entries} if many:
                 return entries
@@ -225,6 +247,12 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             f"The gate was resumed with {event!r}, and no trigger of this package sends that. "
             "Clear the task to wait again."
         )
+
+    @property
+    def _waits_for_many(self) -> bool:
+        """Whether the gate is on a list."""
+        key = self.service.key.name
+        return is_list(getattr(self, key), key)
 
     def _fail(self, error: Exception) -> NoReturn:
         """Fail as poke mode would."""
