@@ -77,9 +77,10 @@ class AwsCallError(GateError):
     :param transient: whether the same call may succeed later (throttling, 5xx, connection trouble).
     :param expired: whether the credentials had expired; resolving the connection again may bring new ones.
     :param answered: whether AWS answered at all.
+    :param throttled: whether AWS refused the call because there were too many.
     """
 
-    fields = ("about", "operation", "code", "transient", "expired", "answered")
+    fields = ("about", "operation", "code", "transient", "expired", "answered", "throttled")
 
     def __init__(
         self,
@@ -91,6 +92,7 @@ class AwsCallError(GateError):
         transient: bool = False,
         expired: bool = False,
         answered: bool = False,
+        throttled: bool = False,
     ) -> None:
         super().__init__(message, about=about)
         self.operation = operation
@@ -98,6 +100,7 @@ class AwsCallError(GateError):
         self.transient = transient
         self.expired = expired
         self.answered = answered
+        self.throttled = throttled
 
 
 class ResourceMissingError(AwsCallError):

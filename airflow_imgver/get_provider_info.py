@@ -22,7 +22,7 @@ def get_provider_info() -> dict[str, Any]:
             for service in SERVICES
         ],
         **{package: _modules(package) for package in ("hooks", "operators", "sensors", "triggers")},
-        "config": provider_config([*(service.requests_per_second for service in SERVICES), *COMMON]),
+        "config": provider_config([*(each for service in SERVICES for each in service.options), *COMMON]),
         "extra-links": [
             *(service.link for service in SERVICES),
             "airflow_imgver.links.report.VersionReportLink",

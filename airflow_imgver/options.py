@@ -1,7 +1,7 @@
 """
 The ``[imgver]`` options of Airflow's configuration: names, defaults, descriptions, and how they are read.
 
-The options of a service, its request budget, are in its description. Airflow is imported only to read one.
+The options of a service, its request budgets, are in its description. Airflow is imported only to read one.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from botocore.loaders import JSONFileLoader
 
+from airflow_imgver.services import SERVICES
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -39,8 +41,11 @@ def _scratch_airflow_home() -> Path:
         # Without one, Airflow 3.1 warns on stderr, where a command's own words are read.
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         # The embedded AWS has no quota; what the budget does is tested where it is set.
-        "AIRFLOW__IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": "100000",
-        "AIRFLOW__IMGVER__SAGEMAKER_REQUESTS_PER_SECOND": "100000",
+        **{
+            f"AIRFLOW__IMGVER__{option.name.upper()}": "100000"
+            for service in SERVICES
+            for option in service.options
+        },
         "AWS_CONFIG_FILE": str(home / "no-aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(home / "no-aws-credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -247,6 +247,8 @@ def stub_aws(answer: Callable[[Asked], Answer]) -> Iterator[StubAws]:
             if given.hang:
                 released.wait(30)
 
+        do_GET = do_POST
+
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 

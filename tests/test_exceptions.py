@@ -45,4 +45,5 @@ def test_a_call_error_keeps_what_it_knows_of_the_call() -> None:
         "transient": False,
         "expired": True,
         "answered": False,
+        "throttled": False,
     }

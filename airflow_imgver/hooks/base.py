@@ -17,7 +17,7 @@ from botocore.parsers import ResponseParserError
 
 from airflow_imgver.arguments.literals import verify_value
 from airflow_imgver.exceptions import AwsCallError, UnexpectedAnswerError
-from airflow_imgver.hooks.budget import budget_of
+from airflow_imgver.hooks.budget import Budget, budget_of
 from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_credential
 from airflow_imgver.hooks.listing import Versions, next_answer
 from airflow_imgver.options import CONNECT_TIMEOUT, READ_TIMEOUT
@@ -36,9 +36,8 @@ class ImageVersionHook(AwsGenericHook[Any]):
     A thin wrapper around one list call and its paginator, for a service whose images have versions.
 
     The client is built with the ``[imgver]`` options' timeouts (connect 5 s, read 20 s) and three attempts in
-    botocore's ``standard`` mode, where the connection or ``config`` does not set others. Each request of the
-    list call waits for its turn in the process's budget of requests a second, and each request of the call
-    that finds image sets or images in another of the same rate: AWS counts each operation by itself.
+    botocore's ``standard`` mode, where the connection or ``config`` does not set others. Each request waits
+    for its turn in the process's budget of requests a second for its operation: AWS counts each by itself.
 
     :param aws_conn_id: the Airflow connection for AWS; None takes boto3's own credentials.
     :param region_name: the AWS region; None takes the connection's or boto3's.
@@ -80,15 +79,29 @@ class ImageVersionHook(AwsGenericHook[Any]):
                 f"No client could be built: {sentence(str(error))} Correct the connection's endpoint_url.",
                 code=type(error).__name__,
             ) from error
-        key, rate = self.client_key(), self.service.requests_per_second.number()
-        for call in (self.service.listing, self.service.finding):
+        self._register_budgets(client)
+        return client
+
+    def _register_budgets(self, client: Any) -> None:
+        key, service = self.client_key(), self.service
+        for quota in service.quotas:
+            budget = budget_of(key, quota)
             # For each attempt, because a repeated one counts at AWS too; and before it is signed, because AWS
             # refuses a signature that has waited for its turn for five minutes.
             client.meta.events.register_first(
-                f"request-created.{self.service.client_type}.{call.operation}",
-                budget_of(key, call.operation, rate).draw,
+                f"request-created.{service.client_type}.{quota.operation}", budget.draw
             )
-        return client
+            client.meta.events.register(f"needs-retry.{service.client_type}.{quota.operation}", budget.heed)
+
+    def budget(self, operation: str) -> Budget:
+        """
+        Return the budget of an operation, which all clients of this process on the same connection share.
+
+        :param operation: the API operation, for example ``CopyImageSet``.
+        :raises KeyError: the service's description has no quota for it.
+        """
+        quotas = {quota.operation: quota for quota in self.service.quotas}
+        return budget_of(self.client_key(), quotas[operation])
 
     def client_key(self) -> str:
         """Resolve the connection, and digest everything that decides who a client is and where it calls."""

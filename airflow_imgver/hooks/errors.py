@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -23,18 +24,29 @@ from airflow_imgver.services.description import Service
 from airflow_imgver.text import one_line, sentence
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
-_TRANSIENT = frozenset(
+_THROTTLING = frozenset(
     {
         "ThrottlingException",
         "Throttling",
         "ThrottledException",
         "RequestThrottled",
         "RequestThrottledException",
+        "EC2ThrottledException",
         "TooManyRequestsException",
         "RequestLimitExceeded",
         "LimitExceededException",
+        "BandwidthLimitExceeded",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
         "SlowDown",
         "PriorRequestNotComplete",
+    }
+)
+"""The error codes that botocore's retries count as throttling, in every service."""
+_TOO_MANY_REQUESTS = 429
+
+_TRANSIENT = _THROTTLING | frozenset(
+    {
         "RequestTimeout",
         "RequestTimeoutException",
         "InternalServerException",
@@ -55,6 +67,16 @@ _ADVICE: dict[type[Exception], str] = {
 # AWS's error about a signature and Python's about a header may quote a session token.
 _CANONICAL_STRING = "The Canonical String"
 _ILLEGAL_HEADER = "Invalid header value"
+
+
+def is_throttling(answer: Mapping[str, Any]) -> bool:
+    """
+    Return whether AWS refused a request because there were too many.
+
+    :param answer: boto3's answer, or the ``response`` of its error.
+    """
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == _TOO_MANY_REQUESTS or answer.get("Error", {}).get("Code") in _THROTTLING
 
 
 def quotes_a_credential(error: Exception) -> bool:
@@ -160,12 +182,14 @@ def _refusal(
             code=code,
             answered=True,
         )
+    throttled = is_throttling(error.response)
     return AwsCallError(
         message,
         about=about,
         operation=operation,
         code=code,
-        transient=code in _TRANSIENT | service.transient_codes or status == 429 or status >= 500,
+        transient=code in _TRANSIENT | service.transient_codes or throttled or status >= 500,
         expired=code in _EXPIRED,
         answered=True,
+        throttled=throttled,
     )

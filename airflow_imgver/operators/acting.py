@@ -166,7 +166,7 @@ class ActingOperator(ImageVersionSensor[HookT]):
             trigger=TurnTrigger(
                 service=self.service.client_type,
                 operation=self.operation,
-                pause=self.poke_interval,
+                pause=None if obstacle.throttled else self.poke_interval,
                 deadline=deadline.isoformat(),
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
@@ -257,7 +257,7 @@ class ActingOperator(ImageVersionSensor[HookT]):
             if NOT_THE_LATEST in error.message:
                 raise self._not_the_latest(error, asked_before) from error
             if error.transient:
-                raise NotYet(f"{error} This may pass.") from error
+                raise NotYet(f"{error} This may pass.", throttled=error.throttled) from error
             raise
 
     def _not_the_latest(self, error: AwsCallError, asked_before: Mapping[str, Any] | None) -> Exception:

@@ -58,4 +58,4 @@ def passing() -> Iterator[None]:
 
 def is_refusal(error: AwsCallError) -> bool:
     """Return whether AWS has surely not carried out a call; a fault of AWS, or no answer, leaves it open."""
-    return not error.transient or error.code in _REFUSALS or error.code == "ThrottlingException"
+    return not error.transient or error.throttled or error.code in _REFUSALS

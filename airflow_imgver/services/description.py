@@ -113,6 +113,21 @@ class ListCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """
+    How many requests of an operation this package sends; AWS counts each operation by itself.
+
+    :param operation: the API operation, for example ``CopyImageSet``.
+    :param option: the ``[imgver]`` option with the requests a second; operations may have the same one.
+    :param burst: how many requests may come at once after a pause; None for those of a quarter of a second.
+    """
+
+    operation: str
+    option: Option
+    burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column of a report: a member of an entry; a dotted name is a member of a member."""
 
@@ -178,7 +193,8 @@ class Service:
         those that all of AWS shares are known.
     :param first_version: the number of the first version.
     :param arn: the ARN of a version; None where a version has none.
-    :param requests_per_second: the ``[imgver]`` option of the request budget.
+    :param requests_per_second: the ``[imgver]`` option of the request budgets of the two list calls.
+    :param other_quotas: the quotas of the other operations that this package calls.
     :param console: the page in the AWS console.
     :param columns: the columns of a report.
     :param keeps_superseded: whether a version that a newer one replaced can still be read, and so may hold
@@ -205,6 +221,7 @@ class Service:
     first_version: int = 0
     arn: VersionArn | None = None
     requests_per_second: Option
+    other_quotas: tuple[Quota, ...] = ()
     console: ConsolePage
     columns: tuple[Column, ...]
     keeps_superseded: bool = False
@@ -222,6 +239,20 @@ class Service:
     def identity_names(self) -> tuple[str, ...]:
         """The names of the identity's fields."""
         return tuple(field.name for field in self.identity)
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """The quotas of all operations that this package calls."""
+        lists = (self.listing, self.finding)
+        return (
+            *(Quota(operation=call.operation, option=self.requests_per_second) for call in lists),
+            *self.other_quotas,
+        )
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The service's own ``[imgver]`` options, each once."""
+        return tuple(dict.fromkeys(quota.option for quota in self.quotas))
 
     @property
     def key(self) -> IdentityField:

@@ -9,11 +9,25 @@ from airflow_imgver.services.description import (
     ConsolePage,
     IdentityField,
     ListCall,
+    Quota,
     Service,
 )
 from airflow_imgver.versions import EntryFields, Phase
 
 _ID = {"pattern": r"[0-9a-z]{32}", "rule": "32 digits and lower-case letters"}
+
+# AWS's rates and bursts: https://docs.aws.amazon.com/healthimaging/latest/devguide/throttling-limits.html
+_READS = Option(
+    "healthimaging_requests_per_second",
+    20.0,
+    "How many ListImageSetVersions requests a second a process sends for one connection and region at most, "
+    "and as many SearchImageSets and GetDICOMImportJob requests. AWS's own quota is 25 of each for the whole "
+    "account.",
+)
+_ACTING = (
+    "How many {0} requests a second a process sends for one connection and region at most. AWS's own quota "
+    "is {1} for the whole account."
+)
 
 HEALTHIMAGING = Service(
     name="AWS HealthImaging",
@@ -76,11 +90,36 @@ HEALTHIMAGING = Service(
     # The first is sent on reads too, for "not consistent yet, retry after a few seconds"; the second for too
     # many copies, updates or imports at the same time.
     transient_codes=frozenset({"ConflictException", "ServiceQuotaExceededException"}),
-    requests_per_second=Option(
-        "healthimaging_requests_per_second",
-        20.0,
-        "How many ListImageSetVersions requests a second each process may send for one connection and "
-        "region, and as many SearchImageSets requests. AWS's own quota is 25 of each for the whole account.",
+    requests_per_second=_READS,
+    other_quotas=(
+        Quota(
+            operation="CopyImageSet",
+            option=Option("healthimaging_copies_per_second", 0.25, _ACTING.format("CopyImageSet", "0.25")),
+            burst=1,
+        ),
+        Quota(
+            operation="UpdateImageSetMetadata",
+            option=Option(
+                "healthimaging_updates_per_second", 0.25, _ACTING.format("UpdateImageSetMetadata", "0.25")
+            ),
+            burst=1,
+        ),
+        Quota(
+            operation="DeleteImageSet",
+            option=Option(
+                "healthimaging_deletions_per_second", 0.25, _ACTING.format("DeleteImageSet", "0.25")
+            ),
+            burst=1,
+        ),
+        Quota(
+            operation="StartDICOMImportJob",
+            option=Option(
+                "healthimaging_imports_per_second", 1.0, _ACTING.format("StartDICOMImportJob", "1")
+            ),
+            burst=2,
+        ),
+        # AWS's quota is that of the list calls.
+        Quota(operation="GetDICOMImportJob", option=_READS),
     ),
     # AWS documents the console's addresses down to `#/dataStores`. What follows is inferred from the
     # console's steps (choose a data store, choose an image set), not checked in a signed-in console.

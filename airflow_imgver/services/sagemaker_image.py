@@ -10,12 +10,27 @@ from airflow_imgver.services.description import (
     Filter,
     IdentityField,
     ListCall,
+    Quota,
     Service,
     VersionArn,
 )
 from airflow_imgver.versions import EntryFields, Phase
 
 _TIME = "a time in ISO 8601, in UTC unless it has an offset, or epoch seconds"
+
+# AWS publishes no rates.
+_READS = Option(
+    "sagemaker_requests_per_second",
+    2.0,
+    "How many ListImageVersions requests a second a process sends for one connection and region at most, and "
+    "as many ListImages, DescribeImage and DescribeImageVersion requests.",
+)
+_CHANGES = Option(
+    "sagemaker_changes_per_second",
+    1.0,
+    "How many CreateImageVersion requests a second a process sends for one connection and region at most, "
+    "and as many CreateImage and DeleteImageVersion requests.",
+)
 
 SAGEMAKER_IMAGE = Service(
     name="Amazon SageMaker AI images",
@@ -116,11 +131,13 @@ SAGEMAKER_IMAGE = Service(
             r":image-version/(?P<name>[^/\s]+)/(?P<version>[0-9]{1,18})"
         ),
     ),
-    requests_per_second=Option(
-        "sagemaker_requests_per_second",
-        2.0,
-        "How many ListImageVersions requests a second each process may send for one connection and region, "
-        "and as many ListImages requests.",
+    requests_per_second=_READS,
+    other_quotas=(
+        *(Quota(operation=name, option=_READS) for name in ("DescribeImage", "DescribeImageVersion")),
+        *(
+            Quota(operation=name, option=_CHANGES, burst=1)
+            for name in ("CreateImage", "CreateImageVersion", "DeleteImageVersion")
+        ),
     ),
     # AWS documents the list of images at `#/images`. The page of one image is inferred from the console's
     # other pages (`#/notebook-instances/<name>`), not checked in a signed-in console.

@@ -117,12 +117,17 @@ class ImageVersionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event."""
-        if self.service.hook not in _imported:
-            await _importing(self.service).get()
+        await import_modules(self.service)
         from airflow_imgver.triggers.wait import Wait
 
         pace = Pace(**{name: getattr(self, name) for name in _PACE})
         yield TriggerEvent(await Wait(self.watch, pace, self.hook, self.log).event())
+
+
+async def import_modules(service: Service) -> None:
+    """Import the modules that a wait needs, off the loop."""
+    if service.hook not in _imported:
+        await _importing(service).get()
 
 
 def _importing(service: Service) -> SharedFuture[None]:

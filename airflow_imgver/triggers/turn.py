@@ -10,7 +10,9 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_imgver.gate.events import timeout_event
+from airflow_imgver.services import SERVICES
+from airflow_imgver.text import duration
+from airflow_imgver.triggers.base import import_modules
 
 
 class TurnTrigger(BaseTrigger):
@@ -22,7 +24,8 @@ class TurnTrigger(BaseTrigger):
 
     :param service: boto3's name of the service.
     :param operation: the API operation.
-    :param pause: seconds to wait.
+    :param pause: about how many seconds to wait; None waits for a turn in the operation's budget, which all
+        waits of this triggerer share.
     :param deadline: when to give up, ISO 8601.
     :param aws_conn_id: the Airflow connection for AWS.
     :param region_name: the AWS region.
@@ -35,7 +38,7 @@ class TurnTrigger(BaseTrigger):
         *,
         service: str,
         operation: str,
-        pause: float,
+        pause: float | None,
         deadline: str,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
@@ -70,12 +73,42 @@ class TurnTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event."""
-        left = (datetime.fromisoformat(self.deadline) - datetime.now(UTC)).total_seconds()
-        # Tasks that AWS has throttled together must not come back together.
-        pause = self.pause * random.uniform(0.5, 1.5)  # jitter
-        await asyncio.sleep(max(0.0, min(pause, left)))
-        yield TriggerEvent(
-            {"status": "turn"}
-            if pause < left
-            else timeout_event(f"The action could not be started in time: {self.operation}.")
+        in_time = await (self._rest() if self.pause is not None else self._turn())
+        late = f"The action could not be started in time: {self.operation} was still to be sent."
+        yield TriggerEvent({"status": "turn"} if in_time else {"status": "timeout", "message": late})
+
+    async def _rest(self) -> bool:
+        # Tasks that AWS has refused together must not come back together.
+        pause = (self.pause or 0) * random.uniform(0.5, 1.5)
+        await asyncio.sleep(max(0.0, min(pause, self._left())))
+        return self._left() > 0
+
+    async def _turn(self) -> bool:
+        service = next(each for each in SERVICES if each.client_type == self.service)
+        await import_modules(service)
+        from airflow_imgver.hooks.budget import budget_of
+        from airflow_imgver.triggers.clients import key_of
+
+        hook = service.hook_class()(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=self.botocore_config,
         )
+        quota = next(each for each in service.quotas if each.operation == self.operation)
+        budget = budget_of(await key_of(hook), quota)
+        queue, turn = budget.queue(), budget.reserve()
+        self.log.info(
+            "%d %s requests wait in this triggerer before this one. Its turn is in %s, at %g a second (%s).",
+            queue.waiting,
+            self.operation,
+            duration(queue.seconds),
+            budget.rate,
+            quota.option,
+        )
+        while (pause := budget.seconds_until(turn)) > 0 and self._left() > 0:
+            await asyncio.sleep(min(pause, self._left()))
+        return self._left() > 0
+
+    def _left(self) -> float:
+        return (datetime.fromisoformat(self.deadline) - datetime.now(UTC)).total_seconds()

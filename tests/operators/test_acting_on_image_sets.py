@@ -247,9 +247,7 @@ def test_updates_may_be_json_or_the_text_that_a_template_makes_of_a_dictionary()
 
 
 @pytest.mark.parametrize("make", TASKS)
-@pytest.mark.parametrize(
-    "event", [None, {}, {"status": "open"}, {"status": "turn", "more": 1}.keys(), "turn"]
-)
+@pytest.mark.parametrize("event", [None, {}, {"status": "open"}, {"status": "closed"}, "turn"])
 def test_a_strange_event_never_counts_as_success(make: Any, event: Any) -> None:
     operator = make().operator()
     for method in ("execute_complete", "act_again"):
@@ -265,7 +263,7 @@ def test_a_bad_id_is_named_as_one() -> None:
 def test_reschedule_mode_without_a_store_is_refused_because_it_would_act_at_each_poke() -> None:
     task = update_task("reschedule")
     task.store = None
-    with pytest.raises(ValueError, match="needs Airflow 3.3"):
+    with pytest.raises(ValueError, match="needs Airflow 3"):
         task.run()
     assert called(UPDATE) == 0
 

@@ -18,9 +18,14 @@ from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
 from airflow_imgver.operators.healthimaging import HealthImagingListImageSetVersionsOperator
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+from airflow_imgver.services.healthimaging import HEALTHIMAGING
 
 # A request is counted where it arrives. A machine that stalls keeps one of each thread on its way.
 ON_THE_WAY = 8
+
+
+def budget_at(per_second: float, **more: Any) -> Budget:
+    return Budget(HEALTHIMAGING.quotas[0], per_second, **more)
 
 
 class Clock:
@@ -186,7 +191,7 @@ def test_a_request_waits_for_its_turn_before_it_is_signed(
 
 
 def test_a_pause_without_requests_saves_up_a_burst_and_no_more(clock: Clock) -> None:
-    budget = Budget(16)
+    budget = budget_at(16, clock=lambda: clock.now, wait=clock.sleep)
     burst = int(16 * BURST_SECONDS)
     assert burst > 1
     for _ in range(burst):
@@ -200,7 +205,7 @@ def test_a_pause_without_requests_saves_up_a_burst_and_no_more(clock: Clock) -> 
 
 
 def test_threads_that_wait_for_their_turn_get_it_in_the_order_of_asking() -> None:
-    budget = Budget(40)
+    budget = budget_at(40)
     drawn = [0] * 8
     until = time.monotonic() + 2.0
 
@@ -221,7 +226,7 @@ def test_threads_that_wait_for_their_turn_get_it_in_the_order_of_asking() -> Non
 
 @pytest.mark.parametrize("per_second", [0.5, 2.0, 25.0, 999.0, 5e6])
 def test_any_rate_is_kept(per_second: float) -> None:
-    budget = Budget(per_second)
+    budget = budget_at(per_second)
     turns = int(per_second * BURST_SECONDS) + 2 if per_second < 100 else 200
     begun = time.monotonic()
     for _ in range(turns):
