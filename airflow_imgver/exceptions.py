@@ -7,7 +7,7 @@ not. A failed copy must never look like a skip in one mode only, so these are pl
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 
 class InvalidQueryError(ValueError):
@@ -58,6 +58,10 @@ class VersionDeletedError(GateError):
     """The version that a gate waited for was deleted."""
 
 
+class ImportJobFailedError(GateError):
+    """A DICOM import job is FAILED; or it is COMPLETED, some files failed, and the gate may not open then."""
+
+
 class UnexpectedAnswerError(GateError):
     """AWS answered with an entry that cannot be read, for example a version number without digits."""
 
@@ -104,7 +108,16 @@ class AwsCallError(GateError):
 
 
 class ResourceMissingError(AwsCallError):
-    """AWS says that the image set, its data store or the image does not exist."""
+    """AWS says that the image set, its data store, the import job or the image does not exist."""
+
+    news: ClassVar[str] = "AWS says that it does not exist"
+    """What a waiting gate logs."""
+
+
+class ManifestMissingError(ResourceMissingError):
+    """A DICOM import job is COMPLETED, and the manifest of its image sets is not in S3."""
+
+    news: ClassVar[str] = "COMPLETED, and its manifest is not in S3 yet"
 
 
 class NotLatestVersionError(AwsCallError):

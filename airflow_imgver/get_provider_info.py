@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_imgver.options import COMMON, provider_config
-from airflow_imgver.services import SERVICES
+from airflow_imgver.services import SERVICES, WAITABLES
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -24,7 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         **{package: _modules(package) for package in ("hooks", "operators", "sensors", "triggers")},
         "config": provider_config([*(each for service in SERVICES for each in service.options), *COMMON]),
         "extra-links": [
-            *(service.link for service in SERVICES),
+            *(service.link for service in WAITABLES),
             "airflow_imgver.links.report.VersionReportLink",
         ],
         "cli": ["airflow_imgver.cli.definition.get_cli_commands"],

@@ -13,7 +13,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from airflow_imgver.exceptions import UnexpectedAnswerError, VersionDeletedError, VersionFailedError
+from airflow_imgver.exceptions import (
+    GateError,
+    UnexpectedAnswerError,
+    VersionDeletedError,
+    VersionFailedError,
+)
 from airflow_imgver.text import one_line, sentence
 
 Entry = Mapping[str, Any]
@@ -48,7 +53,7 @@ class EntryFields:
     """
     How to read the entries of a service: the members that the rule needs, and the phase of each status.
 
-    :param number: the member that holds the version number.
+    :param number: the member that holds the version number; None where there are no versions.
     :param number_is_text: AWS sends the number as a string, in which "10" < "9".
     :param status: the member that holds the status.
     :param state: the member that holds a state beside the status; None where the service has none.
@@ -60,7 +65,7 @@ class EntryFields:
     :param deletion_failed: the statuses of a deletion that failed.
     """
 
-    number: str
+    number: str | None
     number_is_text: bool = False
     status: str
     state: str | None = None
@@ -77,7 +82,7 @@ class VersionStatus:
     """
     The status of a version entry.
 
-    :param number: the version number.
+    :param number: the version number; 0 where there are no versions.
     :param phase: the entry's :class:`Phase`.
     :param status: AWS's status or, where the entry has none, the state.
     :param state: HealthImaging's ``imageSetState``; None for SageMaker, which has no such member.
@@ -87,6 +92,8 @@ class VersionStatus:
     :param entry: the entry itself.
     :param read_only: the version is busy, and can be read all the same.
     :param deletion_failed: the version failed to be deleted.
+    :param detail: what messages add to the status in place of the version number; None adds the number.
+    :param shortfall: what AWS left out although it ended well, for example files that it could not import.
     """
 
     number: int
@@ -99,8 +106,12 @@ class VersionStatus:
     entry: Entry
     read_only: bool = False
     deletion_failed: bool = False
+    detail: str | None = None
+    shortfall: str = ""
 
     def __str__(self) -> str:
+        if self.detail is not None:
+            return f"{one_line(self.status)} ({self.detail})" if self.detail else one_line(self.status)
         state = f"{one_line(self.state)}, " if self.state and self.state != self.status else ""
         return f"{one_line(self.status)} ({state}version {self.number})"
 
@@ -133,6 +144,7 @@ def read_entry(entry: Entry, fields: EntryFields) -> VersionStatus:
         entry=entry,
         read_only=status in fields.read_only,
         deletion_failed=status in fields.deletion_failed,
+        detail=None if fields.number else "",
     )
 
 
@@ -157,6 +169,8 @@ def _text(entry: Entry, name: str) -> str | None:
 
 
 def _number(entry: Entry, fields: EntryFields) -> int:
+    if fields.number is None:
+        return 0
     value = entry.get(fields.number)
     if fields.number_is_text:
         if isinstance(value, str) and re.fullmatch(VERSION_DIGITS, value):
@@ -235,8 +249,34 @@ _RULE: dict[Phase | Literal["absent", "delete failed"], dict[WaitUntil, _Verdict
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """
+    The error of a failed version or job.
+
+    :param error: its class.
+    :param advice: what to do.
+    """
+
+    error: type[GateError]
+    advice: str
+
+
+VERSION_FAILURE = Failure(
+    VersionFailedError,
+    "Fix the cause and repeat the action that made this version; "
+    "wait_until='settled' opens on a failed version too.",
+)
+
+
 def gate_opens(
-    found: VersionStatus | None, wait_until: WaitUntil, *, of: str, allow_read_only: bool = False
+    found: VersionStatus | None,
+    wait_until: WaitUntil,
+    *,
+    of: str,
+    allow_read_only: bool = False,
+    fail_on_shortfall: bool = False,
+    failure: Failure = VERSION_FAILURE,
 ) -> bool:
     """
     Apply the rule of the gate: True opens it, False lets it wait.
@@ -245,7 +285,10 @@ def gate_opens(
     :param wait_until: ``ready``, ``settled`` or ``deleted``.
     :param of: the image set or image, for the error: ``image set ... in data store ...``.
     :param allow_read_only: the source of a running copy, which can be read meanwhile, counts as ready.
-    :raises VersionFailedError: the version failed, and no later poll can open the gate; with AWS's reason.
+    :param fail_on_shortfall: what ended well with a shortfall counts as failed.
+    :param failure: the error of a failed one, and its advice.
+    :raises VersionFailedError: the version failed, and no later poll can open the gate; with AWS's reason. A
+        job raises the error of ``failure``.
     :raises VersionDeletedError: the version was deleted, and the gate waits until it is ready.
     """
     if found is None:
@@ -258,12 +301,14 @@ def gate_opens(
         row = _RULE[found.phase]
     verdict = row[wait_until]
     if verdict == "raise" and found is not None:
-        raise _failure(found, of)
+        raise _error_of(found, of, failure)
+    if verdict == "open" and fail_on_shortfall and found is not None and found.shortfall:
+        raise failure.error(f"{one_line(found.status)}, and {found.shortfall}", about=f"It is {of}.")
     return verdict == "open"
 
 
-def _failure(found: VersionStatus, of: str) -> VersionFailedError | VersionDeletedError:
-    about = f"It is version {found.number} of {of}."
+def _error_of(found: VersionStatus, of: str, failure: Failure) -> GateError:
+    about = f"It is version {found.number} of {of}." if found.detail is None else f"It is {of}."
     if found.phase is Phase.DELETED:
         return VersionDeletedError(
             "DELETED, and this gate waits until the version is ready. "
@@ -272,8 +317,4 @@ def _failure(found: VersionStatus, of: str) -> VersionFailedError | VersionDelet
         )
     said = (found.reason or "").strip()
     reason = f": {sentence(said)}" if said else ", and AWS gave no reason."
-    return VersionFailedError(
-        f"{one_line(found.status)}{reason} Fix the cause and repeat the action that made this version; "
-        "wait_until='settled' opens on a failed version too.",
-        about=about,
-    )
+    return failure.error(f"{one_line(found.status)}{reason} {failure.advice}", about=about)

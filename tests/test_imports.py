@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gate": {"exceptions", "text", "options", "versions", "services", "arguments", "hooks"},
     "triggers": {"exceptions", "text", "options", "services", "hooks", "gate"},
     "links": {"services"},
-    "sensors": {"exceptions", "services", "arguments", "hooks", "gate", "triggers", "links"},
+    "sensors": {"exceptions", "text", "services", "arguments", "hooks", "gate", "triggers", "links"},
     "reports": {"exceptions", "text", "options", "versions", "services", "hooks"},
     "query": {"exceptions", "text"},
     "operators": {

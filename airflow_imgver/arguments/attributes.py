@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from ast import literal_eval
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_imgver.arguments.literals import json_value
 from airflow_imgver.exceptions import InvalidIdentityError
 
 SCHEMA_VERSION = 1.1
@@ -30,9 +30,9 @@ def attributes_text(value: Any, name: str) -> str | None:
     :raises InvalidIdentityError: a series or an instance is not named by a UID.
     :raises ValueError: it is not JSON, or does not have this form.
     """
-    if value is None or value in ("", "None"):
+    document = json_value(value, name)
+    if document is None:
         return None
-    document = _document(value, name)
     _check_form(document, name)
     try:
         return json.dumps(
@@ -70,20 +70,6 @@ def check_copy_size(text: str | None) -> None:
             f"copiable_attributes is {len(text)} characters long, and CopyImageSet takes "
             f"{MOST_CHARACTERS_OF_A_COPY}. Name whole series, or divide the copy."
         )
-
-
-def _document(value: Any, name: str) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            try:
-                value = literal_eval(value)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                raise ValueError(f"{name} is a text that is not JSON. Give a dictionary, or JSON.") from None
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be a dictionary, not a {type(value).__name__}.")  # noqa: TRY004
-    return value
 
 
 def _check_form(document: Mapping[str, Any], name: str) -> None:

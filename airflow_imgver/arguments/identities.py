@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from airflow_imgver.exceptions import InvalidIdentityError
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.versions import VERSION_DIGITS, VERSIONS, WaitUntil
 
 
@@ -26,7 +26,7 @@ class WantedVersion(NamedTuple):
     region: str | None = None
 
 
-def wanted_version(value: object, service: Service, key: str) -> WantedVersion:
+def wanted_version(value: object, service: Waitable, key: str) -> WantedVersion:
     """
     Read a ``version`` argument: a number, digits, or the ARN of a version of the same image.
 
@@ -57,7 +57,7 @@ def wanted_version(value: object, service: Service, key: str) -> WantedVersion:
     )
 
 
-def _at_least_first(number: int, service: Service) -> int:
+def _at_least_first(number: int, service: Waitable) -> int:
     if number < service.first_version:
         raise InvalidIdentityError(
             f"version must be {service.first_version} or more, not {number}: {service.name} numbers the "
@@ -90,14 +90,41 @@ def as_list(value: Any, field: str) -> list[Any] | None:
             raise InvalidIdentityError(
                 f"{field} begins like a list and cannot be read as one: {value[:80]!r}."
             ) from None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        # A native template makes a number of an id of digits.
+    if isinstance(value, Mapping) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        # One image set of an import; and a native template makes a number of an id of digits.
         return None
     if value is None or isinstance(value, str):
         raise InvalidIdentityError(f"{field} is None: the XCom or template that it comes from was empty.")
-    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
         raise InvalidIdentityError(f"{field} must be an id or a list of ids, not {value!r}.")
     return list(value)
+
+
+def from_import(one: Any, version: Any, identity: Mapping[str, Any], service: Waitable) -> tuple[Any, Any]:
+    """
+    Take the id and the version out of an image set as the gate on its import returns it.
+
+    :param one: the image set; anything else is an id already.
+    :param version: the version that the author gave, which comes first; None takes that of the import.
+    :param identity: the other fields of the gate's identity.
+    :param service: the service.
+    :raises InvalidIdentityError: it is of another data store, or has no id.
+    """
+    if not isinstance(one, Mapping):
+        return one, version
+    *outer, key = service.identity
+    for field in outer:
+        if one.get(field.member, identity[field.name]) != identity[field.name]:
+            raise InvalidIdentityError(
+                f"{key.name} is of {field.thing} {one[field.member]!r}, and the gate is on {field.thing} "
+                f"{identity[field.name]!r}. Give the {field.name} of the import."
+            )
+    if key.member not in one or service.made_version is None:
+        raise InvalidIdentityError(
+            f"{key.name} must be an id or a list of ids, or what the gate on an import returned, not an "
+            f"object with {', '.join(map(repr, one)) or 'nothing'}."
+        )
+    return one[key.member], one.get(service.made_version) if version is None else version
 
 
 def version_list(version: Any) -> list[Any] | None:

@@ -14,8 +14,9 @@ from importlib import import_module
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
 
-from airflow_imgver.services import SERVICES
+from airflow_imgver.services import SERVICES, WAITABLES
 from airflow_imgver.services.description import Filter, IdentityField, Service
+from airflow_imgver.services.waitable import Waitable
 
 
 def _seconds(text: str) -> float:
@@ -165,9 +166,10 @@ ARG_TIMEOUT = Arg(
 ARG_INTERVAL = Arg(
     ("--interval",), help="Seconds between two polls (default: 10)", type=_interval, default=10.0
 )
+ARG_FAIL_ON_FAILED_FILES = Arg(
+    ("--fail-on-failed-files",), help="Fail where a job could not import some files", action="store_true"
+)
 WAITING = (
-    ARG_VERSION,
-    ARG_WAIT_UNTIL,
     ARG_NOT_FOUND_RETRIES,
     ARG_FAIL_FAST,
     ARG_TIMEOUT,
@@ -208,33 +210,43 @@ def _filter_arg(each: Filter) -> Arg:
 
 def commands_of(service: Service) -> tuple[ActionCommand, ActionCommand]:
     """Return the two commands of a service: one lists versions, one waits for a version."""
-    *outer, key = service.identity
-    return (
-        ActionCommand(
-            name=service.commands.list,
-            help=f"List the versions of one {service.thing} ({service.name})",
-            func=_lazily("airflow_imgver.cli.listing", "list_versions", service),
-            args=(
-                *map(_identity_arg, service.identity),
-                *map(_filter_arg, service.listing.filters),
-                *LISTING,
-            ),
-        ),
-        ActionCommand(
-            name=service.commands.wait,
-            help=f"Wait for a version of one or more {service.things} ({service.name})",
-            func=_lazily("airflow_imgver.cli.waiting", "wait_for_version", service),
-            args=(
-                *(_required_arg(field, many=False) for field in outer),
-                _required_arg(key, many=True),
-                *((ARG_ALLOW_READ_ONLY,) if service.fields.read_only else ()),
-                *WAITING,
-            ),
+    return (list_command(service), wait_command(service))
+
+
+def list_command(service: Service) -> ActionCommand:
+    """Return the command that lists versions."""
+    return ActionCommand(
+        name=str(service.commands.list),
+        help=f"List the versions of one {service.thing} ({service.name})",
+        func=_lazily("airflow_imgver.cli.listing", "list_versions", service),
+        args=(
+            *map(_identity_arg, service.identity),
+            *map(_filter_arg, service.listing.filters),
+            *LISTING,
         ),
     )
 
 
-def _lazily(module: str, function: str, service: Service) -> Callable[[argparse.Namespace], None]:
+def wait_command(service: Waitable) -> ActionCommand:
+    """Return the command that waits."""
+    *outer, key = service.identity
+    what = "a version of one" if service.has_versions else "one"
+    of_versions = (ARG_VERSION, ARG_WAIT_UNTIL) if service.has_versions else (ARG_FAIL_ON_FAILED_FILES,)
+    return ActionCommand(
+        name=service.commands.wait,
+        help=f"Wait for {what} or more {service.things} ({service.name})",
+        func=_lazily("airflow_imgver.cli.waiting", "wait", service),
+        args=(
+            *(_required_arg(field, many=False) for field in outer),
+            _required_arg(key, many=True),
+            *((ARG_ALLOW_READ_ONLY,) if service.fields.read_only else ()),
+            *of_versions,
+            *WAITING,
+        ),
+    )
+
+
+def _lazily(module: str, function: str, service: Waitable) -> Callable[[argparse.Namespace], None]:
     """Return what imports a command's function when the command runs, and calls it for a service."""
 
     def run(args: argparse.Namespace) -> None:
@@ -251,8 +263,8 @@ EXPLAIN = ActionCommand(
     args=(ARG_DAG_ID, ARG_TASK_ID, ARG_RUN_ID, ARG_MAP_INDEX, ARG_EXPLAIN_OUTPUT, *OVERRIDES),
 )
 COMMANDS = (
-    *(commands_of(service)[0] for service in SERVICES),
-    *(commands_of(service)[1] for service in SERVICES),
+    *map(list_command, SERVICES),
+    *map(wait_command, WAITABLES),
     EXPLAIN,
 )
 

@@ -18,6 +18,8 @@ from airflow_imgver.text import one_line, sentence
 
 # A gate on a thousand ids would fill pages.
 MOST_SHOWN = 20
+# So would the image sets of an import of thousands.
+LONGEST_SHOWN = 2_048
 
 _RULE = {
     "ready": "opens when the version can be used, and fails when it failed or was deleted",
@@ -63,17 +65,19 @@ def _name(args: argparse.Namespace) -> str:
 
 def _waits_for(task: GateTask) -> str:
     version = task.watch.settings.version
-    which = "the latest version" if version is None else f"version {version}"
+    which = "the latest version of " if version is None else f"version {version} of "
+    if not task.watch.service.has_versions:
+        which = ""
     watched = [one.name for one in task.gate.unsettled]
     more = "" if len(watched) <= 1 else f" and {len(watched) - 1} more"
     first = watched[0] if watched else "an empty list"
-    return f"{which} of {first}{more}, until {task.watch.settings.wait_until}"
+    return f"{which}{first}{more}, until {task.watch.settings.wait_until}"
 
 
 def _asks(task: GateTask) -> str:
     region = task.hook.conn_config.region_name
     connection = f"the connection {task.hook.aws_conn_id}" if task.hook.aws_conn_id else "no connection"
-    return f"{task.watch.service.listing.operation} with {connection}{f' in {region}' if region else ''}"
+    return f"{task.watch.service.poll.operation} with {connection}{f' in {region}' if region else ''}"
 
 
 def _now(task: GateTask) -> dict[str, Any]:
@@ -82,8 +86,8 @@ def _now(task: GateTask) -> dict[str, Any]:
     rule = f"a gate on {wait_until} {_RULE[wait_until]}"
     watched = list(task.gate.unsettled)
     try:
-        if task.gate.first is not None:
-            task.gate.check_region(task.hook.console_address(task.gate.first)["region_name"])
+        if watched:
+            task.gate.check_region(task.hook.console_address(watched[0].name)["region_name"])
         opened = task.gate.poll(task.hook)
     except AwsCallError as error:
         verdict = "wait" if error.transient else "fail"
@@ -116,5 +120,5 @@ def _write_plain(explained: dict[str, Any], out: TextIO) -> None:
 
 def _entry(value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [f"{name} {one_line(str(member))}" for name, member in value.items()]
+        return [f"{name} {one_line(str(member))[:LONGEST_SHOWN]}" for name, member in value.items()]
     return [str(value)]

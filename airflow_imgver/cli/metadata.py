@@ -21,9 +21,9 @@ from airflow_imgver.cli.running import NotExplainedError
 from airflow_imgver.gate.gate import Gate
 from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.sensors.base import ImageVersionSensor
-from airflow_imgver.services import SERVICES
-from airflow_imgver.triggers.base import ImageVersionTrigger
+from airflow_imgver.sensors.base import GateSensor
+from airflow_imgver.services import WAITABLES
+from airflow_imgver.triggers.base import GateTrigger
 
 if TYPE_CHECKING:
     from airflow.dag_processing.bundles.base import BaseDagBundle
@@ -101,7 +101,7 @@ def _of_trigger(instance: TaskInstance) -> GateTask:
         raise NotExplainedError(
             f"The task waits in the trigger {stored.classpath}, which cannot be imported here: {error}."
         ) from error
-    if not (isinstance(trigger_class, type) and issubclass(trigger_class, ImageVersionTrigger)):
+    if not (isinstance(trigger_class, type) and issubclass(trigger_class, GateTrigger)):
         raise NotExplainedError(f"The task is not a gate on image versions: it waits in {stored.classpath}.")
     trigger = trigger_class(**stored.kwargs)
     return GateTask(
@@ -114,7 +114,7 @@ def _of_trigger(instance: TaskInstance) -> GateTask:
     )
 
 
-def _next_poll_of_trigger(stored: Any, trigger: ImageVersionTrigger) -> str:
+def _next_poll_of_trigger(stored: Any, trigger: GateTrigger) -> str:
     job = stored.triggerer_job
     if job is None:
         return (
@@ -183,7 +183,7 @@ class _Settings:
     :param rendered: the rendered template fields.
     """
 
-    def __init__(self, sensor: type[ImageVersionSensor[Any]], task: Any, rendered: Mapping[str, Any]) -> None:
+    def __init__(self, sensor: type[GateSensor[Any]], task: Any, rendered: Mapping[str, Any]) -> None:
         self._rendered = rendered
         self._task = task
         self._defaults = {
@@ -203,13 +203,13 @@ class _Settings:
         return getattr(self._task, name, self._defaults.get(name))
 
 
-def _sensor_class(task: Any, instance: TaskInstance) -> type[ImageVersionSensor[Any]]:
+def _sensor_class(task: Any, instance: TaskInstance) -> type[GateSensor[Any]]:
     if task is None:
-        sensors = {sensor.__name__: sensor for sensor in (service.sensor_class() for service in SERVICES)}
+        sensors = {sensor.__name__: sensor for sensor in (service.sensor_class() for service in WAITABLES)}
         found: Any = sensors.get(instance.operator or "")
     else:
         found = getattr(task, "operator_class", type(task))
-    if not (isinstance(found, type) and issubclass(found, ImageVersionSensor)):
+    if not (isinstance(found, type) and issubclass(found, GateSensor)):
         raise NotExplainedError(f"The task is not a gate on image versions: it is a {instance.operator}.")
     return found
 

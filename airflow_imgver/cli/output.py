@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.text import one_line
 
 # Characters that JSON leaves unescaped and a terminal obeys: controls, and those that turn or hide text.
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
-def write(value: Any, form: str, out: TextIO, *, service: Service, color: str = "auto") -> None:
+def write(value: Any, form: str, out: TextIO, *, service: Waitable, color: str = "auto") -> None:
     """
     Write a response, or the result of a query.
 
     :param form: ``json``, ``yaml``, ``table``, ``plain`` or ``text``.
-    :param service: the service, for the order of a table's columns.
+    :param service: what it is about, for the order of a table's columns.
     :param color: ``on``, ``off`` or ``auto``; for a table.
     """
     if form == "json":
@@ -126,12 +126,12 @@ def _field(value: Any) -> str:
 # Version, state, status and reason come first; ids, which the command's options already have, last.
 
 
-def _first(service: Service) -> tuple[str | None, ...]:
+def _first(service: Waitable) -> tuple[str | None, ...]:
     fields = service.fields
     return (fields.number, fields.state, fields.status, fields.reason)
 
 
-def _is_last(column: str, service: Service) -> bool:
+def _is_last(column: str, service: Waitable) -> bool:
     return column == service.key.member or column.endswith("Arn")
 
 
@@ -139,7 +139,7 @@ _TIME = re.compile(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?\+00:00\Z")
 _NOT_FOLDED = len("2023-03-28T18:12:06Z")
 
 
-def _rows(value: Any, service: Service) -> list[dict[str, str]]:
+def _rows(value: Any, service: Waitable) -> list[dict[str, str]]:
     """Make rows with the same columns of a response, or of the result of a query."""
     if isinstance(value, Mapping) and (lists := [held for held in value.values() if isinstance(held, list)]):
         value = lists[0]
@@ -165,7 +165,7 @@ def _cell(value: Any) -> str:
     return _field(json.dumps(value) if _nests(value) or isinstance(value, bool) else value)
 
 
-def _for_eyes(rows: list[dict[str, str]], service: Service) -> list[dict[str, str]]:
+def _for_eyes(rows: list[dict[str, str]], service: Waitable) -> list[dict[str, str]]:
     """Leave out ids, and fractions of seconds, because a terminal has 80 columns."""
     shown = [column for column in (rows[0] if rows else ()) if not _is_last(column, service)]
     if not shown:

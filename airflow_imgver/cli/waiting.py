@@ -20,7 +20,7 @@ from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.gate.gate import Gate
 from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.text import one_line
 
 # A line a minute shows in a log that the wait is alive.
@@ -28,16 +28,17 @@ SECONDS_BETWEEN_SAME_LINES = 60.0
 
 
 @command
-def wait_for_version(args: argparse.Namespace, out: TextIO, service: Service) -> None:
-    """Wait for a version of an image set or image, or of several."""
+def wait(args: argparse.Namespace, out: TextIO, service: Waitable) -> None:
+    """Wait for a version of an image set or image, for a job, or for several."""
     key = service.key.name
     identity = {name: getattr(args, name) for name in service.identity_names}
     identity[key] = _one_or_all(identity[key])
-    args.version = _one_or_all(args.version)
+    if service.has_versions:
+        args.version = _one_or_all(args.version)
     gate = Watch(service, identity, GateSettings.of(service, args)).gate()
     hook = hook_of(service.hook_class(), args)
     if gate.first is not None:
-        gate.check_region(hook.console_address(gate.first)["region_name"])
+        gate.check_region(hook.console_address(service.describe(gate.first))["region_name"])
     _wait(gate, hook, args, out)
 
 
@@ -54,10 +55,10 @@ def _wait(gate: Gate, hook: ImageVersionHook, args: argparse.Namespace, out: Tex
             if left <= 0:
                 raise TimedOutError(f"Timed out after {args.timeout:g} s. {one_line(gate.last_seen)}")
             pause = min(args.interval, left)
-            display.waiting(f"Waiting until {args.wait_until}: {gate.news}", gate.about, pause)
+            display.waiting(f"Waiting until {gate.wait_until}: {gate.news}", gate.about, pause)
             time.sleep(pause)
     took = time.monotonic() - started
-    out.write(f"Open after {took:.0f} s, waited until {args.wait_until}: {gate}\n")
+    out.write(f"Open after {took:.0f} s, waited until {gate.wait_until}: {gate}\n")
 
 
 def _opens(gate: Gate, hook: ImageVersionHook, display: Display) -> bool:

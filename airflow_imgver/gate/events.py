@@ -8,7 +8,9 @@ from typing import Any
 from airflow_imgver.exceptions import (
     AwsCallError,
     GateError,
+    ImportJobFailedError,
     InvalidIdentityError,
+    ManifestMissingError,
     ResourceMissingError,
     TriggerFailedError,
     UnexpectedAnswerError,
@@ -22,7 +24,9 @@ _ERRORS: dict[str, type[GateError]] = {
     for error in (
         VersionFailedError,
         VersionDeletedError,
+        ImportJobFailedError,
         ResourceMissingError,
+        ManifestMissingError,
         AwsCallError,
         UnexpectedAnswerError,
         InvalidIdentityError,

@@ -19,12 +19,14 @@ from typing import Any
 from airflow_imgver.arguments.identities import (
     WantedVersion,
     as_list,
+    from_import,
     version_list,
     wait_until_value,
     wanted_version,
 )
 from airflow_imgver.exceptions import (
     AwsCallError,
+    ImportJobFailedError,
     InvalidIdentityError,
     ResourceMissingError,
     VersionDeletedError,
@@ -54,7 +56,7 @@ class Gate:
         if not isinstance(retries, int) or retries < 0:
             raise ValueError(f"not_found_retries must be a number of polls, not {retries!r}.")
         self._settings = settings
-        self._wait_until: WaitUntil = wait_until_value(settings.wait_until)
+        self.wait_until: WaitUntil = wait_until_value(settings.wait_until)
         field = service.key.name
         ids = as_list(watch.identity[field], field)
         self.is_list = ids is not None
@@ -65,6 +67,10 @@ class Gate:
             Watched(service, one, version_of_it, retries)
             for one, version_of_it in _wanted(watch, ids, version)
         ]
+        if ids is None:
+            _, version = from_import(watch.identity[field], version, watch.identity, service)
+        elif version is None and any(isinstance(one, Mapping) for one in ids):
+            version = [one.version for one in wanted]
         checked = {**watch.identity, **(wanted[0].identity if wanted else {})}
         self._watch = replace(
             watch,
@@ -145,8 +151,13 @@ class Gate:
         """
         self._trouble.reached = True
         try:
-            watched.judge(answer, self._wait_until, allow_read_only=self._settings.allow_read_only)
-        except (VersionFailedError, VersionDeletedError, ResourceMissingError) as error:
+            watched.judge(answer, self.wait_until, self._settings)
+        except (
+            VersionFailedError,
+            VersionDeletedError,
+            ImportJobFailedError,
+            ResourceMissingError,
+        ) as error:
             if not self._gathers_errors:
                 raise
             # A copy has no traceback and no cause, whose frames would be kept, perhaps ten thousand times.
@@ -199,7 +210,7 @@ class Gate:
         unsettled = self.unsettled
         opened = self.size - len(unsettled) - self._failed
         statuses = Counter(one_line(watched.seen.status) for watched in unsettled if watched.seen)
-        missing = sum(watched.missing for watched in unsettled)
+        missing = sum(bool(watched.missing) for watched in unsettled)
         unseen = len(unsettled) - sum(statuses.values()) - missing
         counts = [
             *((count, status) for status, count in sorted(statuses.items())),
@@ -207,7 +218,7 @@ class Gate:
             (unseen, "not polled yet"),
             (self._failed, "failed"),
         ]
-        parts = [f"{opened} of {self.size} {self._wait_until}"]
+        parts = [f"{opened} of {self.size} {self.wait_until}"]
         return ", ".join([*parts, *(f"{count} {what}" for count, what in counts if count)])
 
     @property
@@ -267,8 +278,9 @@ def _wanted(watch: Watch, ids: list[Any] | None, version: Any) -> list[tuple[dic
     """Pair each identity with the version wanted of it, all checked before any request."""
     service, field = watch.service, watch.service.key.name
     if ids is None:
-        identity = service.check(watch.identity)
-        return [(identity, wanted_version(version, service, identity[field]))]
+        one, number = from_import(watch.identity[field], version, watch.identity, service)
+        identity = service.check({**watch.identity, field: one})
+        return [(identity, wanted_version(number, service, identity[field]))]
     versions = version if isinstance(version, list) else [version] * len(ids)
     if len(versions) != len(ids):
         raise InvalidIdentityError(
@@ -276,8 +288,9 @@ def _wanted(watch: Watch, ids: list[Any] | None, version: Any) -> list[tuple[dic
             "Give one version for each, or one for all."
         )
     wanted = []
-    for position, (one, number) in enumerate(zip(ids, versions, strict=True)):
+    for position, (given, version_of_it) in enumerate(zip(ids, versions, strict=True)):
         try:
+            one, number = from_import(given, version_of_it, watch.identity, service)
             identity = service.check({**watch.identity, field: one})
             wanted.append((identity, wanted_version(number, service, identity[field])))
         except InvalidIdentityError as error:

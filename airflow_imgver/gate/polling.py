@@ -18,10 +18,11 @@ POLLS_AHEAD = 4
 def poll(hook: ImageVersionHook, watched: Watched) -> Answer:
     """Poll one, and return the outcome, an error too."""
     try:
-        return hook.observe(watched.identity, watched.version)
+        answer: Answer = getattr(hook, watched.polled_by)(watched.identity, watched.version)
     except GateError as error:
         _drop_tracebacks(error)
         return error
+    return answer
 
 
 def poll_all(

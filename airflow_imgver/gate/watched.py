@@ -1,15 +1,18 @@
-"""One image set or image of a gate: what the last poll showed, and whether it is settled."""
+"""One image set, image or job of a gate: what the last poll showed, and whether it is settled."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_imgver.arguments.identities import WantedVersion
 from airflow_imgver.exceptions import InvalidIdentityError, ResourceMissingError
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.text import as_plain, one_line
 from airflow_imgver.versions import VersionStatus, WaitUntil, gate_opens
+
+if TYPE_CHECKING:
+    from airflow_imgver.gate.settings import GateSettings
 
 Answer = VersionStatus | Exception | None
 """The outcome of a poll: a status, None where the listing shows none, or the error of the poll."""
@@ -17,9 +20,9 @@ Answer = VersionStatus | Exception | None
 
 class Watched:
     """
-    One image set or image.
+    One image set, image or job.
 
-    :param service: the service.
+    :param service: what it is.
     :param identity: field to value, checked.
     :param wanted: the version to watch.
     :param retries: how many polls in a row AWS may answer that it does not exist.
@@ -38,14 +41,14 @@ class Watched:
     )
 
     def __init__(
-        self, service: Service, identity: Mapping[str, str], wanted: WantedVersion, retries: int
+        self, service: Waitable, identity: Mapping[str, str], wanted: WantedVersion, retries: int
     ) -> None:
         self._service = service
         self._wanted = wanted
         self.identity = identity
         self._retries = self.retries_left = retries
         self.seen: VersionStatus | None = None
-        self.missing = False
+        self.missing = ""
         self.open = False
         self.error: Exception | None = None
 
@@ -61,12 +64,19 @@ class Watched:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What distinguishes it from every other: its identity and the version."""
-        return (*self.identity.values(), self.version)
+        """What distinguishes it from every other: what it is, its identity and the version."""
+        return (self._service.thing, *self.identity.values(), self.version)
+
+    @property
+    def polled_by(self) -> str:
+        """The hook's method that polls it."""
+        return self._service.poll.method
 
     @property
     def label(self) -> str:
         """The same as a text."""
+        if not self._service.has_versions:
+            return self.name
         return f"{self.name}, version {'latest' if self.version is None else self.version}"
 
     @property
@@ -76,7 +86,7 @@ class Watched:
 
     def spend_retries(self, count: int) -> None:
         """Go on after such answers to an earlier object."""
-        self.missing = count > 0
+        self.missing = ResourceMissingError.news if count > 0 else ""
         self.retries_left = max(0, self._retries - count)
 
     @property
@@ -113,14 +123,14 @@ class Watched:
                 about=f"The gate is on {self.name}.",
             )
 
-    def judge(self, answer: Answer, wait_until: WaitUntil, *, allow_read_only: bool) -> None:
+    def judge(self, answer: Answer, wait_until: WaitUntil, settings: GateSettings) -> None:
         """
         Apply the rule of the gate to the outcome of a poll.
 
         :raises Exception: the outcome fails the gate.
         """
         if isinstance(answer, ResourceMissingError):
-            self.seen, self.missing = None, True
+            self.seen, self.missing = None, answer.news
             if wait_until == "deleted":
                 self.open = True
             elif self.retries_left == 0:
@@ -132,14 +142,21 @@ class Watched:
         else:
             if answer is not None:
                 self._check_arn(answer)
-            self.seen, self.missing, self.retries_left = answer, False, self._retries
-            self.open = gate_opens(answer, wait_until, of=self.name, allow_read_only=allow_read_only)
+            self.seen, self.missing, self.retries_left = answer, "", self._retries
+            self.open = gate_opens(
+                answer,
+                wait_until,
+                of=self.name,
+                allow_read_only=settings.allow_read_only,
+                fail_on_shortfall=settings.fail_on_failed_files,
+                failure=self._service.failure,
+            )
 
     @property
     def news(self) -> str:
         """What the last poll showed: status, state and version."""
         if self.missing:
-            return "AWS says that it does not exist"
+            return self.missing
         if self.seen is not None:
             return str(self.seen)
         return "no version listed yet" if self.version is None else f"version {self.version} not listed yet"

@@ -22,6 +22,7 @@ from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_cr
 from airflow_imgver.hooks.listing import Versions, next_answer
 from airflow_imgver.options import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_imgver.services.description import ListCall, Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.text import sentence
 from airflow_imgver.versions import Entry, FoundVersions, VersionStatus, find_versions, read_entry
 
@@ -59,13 +60,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
         """Build the boto3 client, as the base class does, on top of this package's settings."""
-        given = config or self.config
-        retries: Any = {"mode": RETRY_MODE, **(getattr(given, "retries", None) or {})}
-        # A user's max_attempts and our total_max_attempts would contradict each other.
-        if "max_attempts" not in retries:
-            retries.setdefault("total_max_attempts", self.attempts)
-        settings = Config(connect_timeout=CONNECT_TIMEOUT.number(), read_timeout=READ_TIMEOUT.number())
-        settings = settings.merge(given).merge(Config(retries=retries))
+        settings = self.client_settings(config)
         check_ca_bundle(self.conn_config.verify)
         try:
             client: Any = super().get_client_type(region_name, settings, deferrable)
@@ -102,6 +97,20 @@ class ImageVersionHook(AwsGenericHook[Any]):
         """
         quotas = {quota.operation: quota for quota in self.service.quotas}
         return budget_of(self.client_key(), quotas[operation])
+
+    def client_settings(self, config: Config | None = None) -> Config:
+        """Return botocore's configuration of a client: a user's, on top of this package's."""
+        given = config or self.config
+        retries: Any = {"mode": RETRY_MODE, **(getattr(given, "retries", None) or {})}
+        # A user's max_attempts and our total_max_attempts would contradict each other.
+        if "max_attempts" not in retries:
+            retries.setdefault("total_max_attempts", self.attempts)
+        settings = Config(connect_timeout=CONNECT_TIMEOUT.number(), read_timeout=READ_TIMEOUT.number())
+        return settings.merge(given).merge(Config(retries=retries))
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self.conn.close()
 
     def client_key(self) -> str:
         """Resolve the connection, and digest everything that decides who a client is and where it calls."""
@@ -211,17 +220,20 @@ class ImageVersionHook(AwsGenericHook[Any]):
         """Return the version that decides about a gate."""
         return found.wanted
 
-    def log_unknown_status(self, found: VersionStatus | None) -> VersionStatus | None:
+    def log_unknown_status(
+        self, found: VersionStatus | None, of: Waitable | None = None
+    ) -> VersionStatus | None:
         """Log once per process that AWS has a new status, and the phase that it counts as."""
         if found is not None and not found.known:
-            status = (self.service.client_type, found.status)
+            operation = (of or self.service).poll.operation
+            status = (operation, found.status)
             if status not in _logged_statuses:
                 _logged_statuses.add(status)
                 self.log.warning(
                     "%s: this package does not know the status, which counts as %s here. From %s.",
                     found,
                     found.phase.value,
-                    self.service.listing.operation,
+                    operation,
                 )
         return found
 
@@ -261,9 +273,13 @@ class ImageVersionHook(AwsGenericHook[Any]):
 
     # --- errors and links ---
 
-    def console_address(self, identity: Mapping[str, str]) -> dict[str, str]:
-        """Return the region and the partition of the client, as console links need them."""
-        with self.named_errors(self.service.describe(identity)):
+    def console_address(self, about: str) -> dict[str, str]:
+        """
+        Return the region and the partition of the client, as console links need them.
+
+        :param about: whose page it is, for errors.
+        """
+        with self.named_errors(about):
             return {"region_name": self.conn_region_name, "aws_partition": self.conn_partition}
 
     @contextmanager

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from airflow_imgver.arguments.times import time_value
 from airflow_imgver.hooks.image_set_actions import ImageSetActions
+from airflow_imgver.hooks.import_jobs import ImportJobs
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
 from airflow_imgver.text import whole_second
@@ -21,9 +22,9 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 
 
-class HealthImagingHook(ImageSetActions):
+class HealthImagingHook(ImageSetActions, ImportJobs):
     """
-    List, poll, copy, update and delete image sets.
+    List, poll, copy, update and delete image sets, and start and poll import jobs.
 
     Image set calls carry the host prefix ``runtime-``. Where the client's endpoint is not AWS's own (an
     emulator, a private endpoint: a host that does not begin with ``medical-imaging``), the prefixed host does

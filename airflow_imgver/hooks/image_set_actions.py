@@ -13,7 +13,7 @@ from airflow_imgver.text import whole_second
 
 class ImageSetActions(ImageVersionHook):
     """
-    Copy, update and delete image sets.
+    Copy, update and delete image sets, and start imports.
 
     Each call is sent once, and never repeated by botocore: a copy of which only the answer was lost would be
     made twice. A failure whose ``transient`` is set may pass.
@@ -136,6 +136,26 @@ class ImageSetActions(ImageVersionHook):
         """
         identity = self.service.check({"datastore_id": datastore_id, "image_set_id": image_set_id})
         return self.act("delete_image_set", self.service.members(identity), self.service.describe(identity))
+
+    def start_dicom_import_job(
+        self, datastore_id: str, *, client_token: str, **members: Any
+    ) -> dict[str, Any]:
+        """
+        Start to import DICOM files from S3 into a data store.
+
+        https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_StartDICOMImportJob.html
+
+        :param datastore_id: the data store, 32 digits and lower-case letters.
+        :param client_token: a second call with the same token starts no second job.
+        :param members: the other members of the request, under the API's own names, for example
+            ``inputS3Uri``.
+        :return: AWS's answer.
+        :raises InvalidIdentityError: the id breaks AWS's pattern.
+        :raises AwsCallError: AWS refused or did not answer.
+        """
+        self.service.check({"datastore_id": datastore_id}, only=("datastore_id",))
+        request = {"datastoreId": datastore_id, "clientToken": client_token, **members}
+        return self.act("start_dicom_import_job", request, f"data store {datastore_id}")
 
     def find_copies(
         self,

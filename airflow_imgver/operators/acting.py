@@ -19,7 +19,7 @@ from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.operators.record import ActionRecord
 from airflow_imgver.operators.started import LOST_ANSWER, NOT_THE_LATEST, NotYet, Started, is_refusal, passing
-from airflow_imgver.sensors.base import ImageVersionSensor
+from airflow_imgver.sensors.base import GateSensor
 from airflow_imgver.text import as_plain
 from airflow_imgver.triggers.turn import TurnTrigger
 from airflow_imgver.versions import Phase, VersionStatus
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 HookT = TypeVar("HookT", bound=ImageVersionHook)
 
 
-class ActingOperator(ImageVersionSensor[HookT]):
+class ActingOperator(GateSensor[HookT]):
     """
     Acts once, then waits with the gate for the version that AWS makes.
 
@@ -57,7 +57,7 @@ class ActingOperator(ImageVersionSensor[HookT]):
     waits_until: ClassVar[str] = "ready"
 
     def __init__(self, *, wait_for_completion: bool = True, **kwargs: Any) -> None:
-        super().__init__(version=None, wait_until=self.waits_until, fail_fast=False, **kwargs)
+        super().__init__(fail_fast=False, **kwargs)
         self.wait_for_completion = wait_for_completion
         self._request: dict[str, Any] = {}
         self._record: ActionRecord
@@ -95,10 +95,6 @@ class ActingOperator(ImageVersionSensor[HookT]):
         :return: None where AWS has not carried it out.
         :raises NotYet: that is not known yet.
         """
-
-    def _result(self, entry: Any) -> Any:
-        """Return what goes to XCom."""
-        return entry
 
     # --- acting ---
 
@@ -138,7 +134,9 @@ class ActingOperator(ImageVersionSensor[HookT]):
         if not self.wait_for_completion:
             return PokeReturnValue(is_done=True, xcom_value=self._accepted())
         polled = super().poke(context)
-        return PokeReturnValue(True, self._finished(polled.xcom_value)) if polled.is_done else polled
+        if polled.is_done:
+            self._record.finish()
+        return polled
 
     def _go_on(self, context: Context) -> Any:
         """Act, and wait in the triggerer, for a chance to act too."""
@@ -197,9 +195,10 @@ class ActingOperator(ImageVersionSensor[HookT]):
 
         :raises UnexpectedEventError: there is no event, or no trigger of this package sent it.
         """
-        entry = super().execute_complete(context, event)
         self._begin(context)
-        return self._finished(entry)
+        result = super().execute_complete(context, event)
+        self._record.finish()
+        return result
 
     def _act(self, context: Context) -> None:
         """
@@ -279,7 +278,8 @@ class ActingOperator(ImageVersionSensor[HookT]):
         """Return the status of what was started, where that has failed or is gone."""
         try:
             with passing():
-                found = self.hook.observe(started.identity, started.version)
+                poll = getattr(self.hook, self.service.poll.method)
+                found: VersionStatus | None = poll(started.identity, started.version)
         except ResourceMissingError:
             return None
         if found is None:
@@ -310,7 +310,10 @@ class ActingOperator(ImageVersionSensor[HookT]):
         started = self._started
         assert started is not None  # noqa: S101  # _act sets it first
         settings = GateSettings(
-            version=started.version, wait_until=self.waits_until, not_found_retries=self.not_found_retries
+            version=started.version,
+            wait_until=self.waits_until,
+            not_found_retries=self.not_found_retries,
+            silent_fail=self.silent_fail,
         )
         return Watch(self.service, started.identity, settings)
 
@@ -329,8 +332,5 @@ class ActingOperator(ImageVersionSensor[HookT]):
 
     def _accepted(self) -> Any:
         assert self._started is not None  # noqa: S101  # _act sets it first
-        return self._finished(as_plain(self._started.entry))
-
-    def _finished(self, entry: Any) -> Any:
         self._record.finish()
-        return self._result(entry)
+        return as_plain(self._started.entry) or None

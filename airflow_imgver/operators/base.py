@@ -73,7 +73,7 @@ class ListVersionsOperator(AwsBaseOperator[HookT]):
         """
         query = Query(self.query) if self.query else None
         identity = self.service.check({name: getattr(self, name) for name in self.service.identity_names})
-        address = self.hook.console_address(identity)
+        address = self.hook.console_address(self.service.describe(identity))
         self.link_class.persist(context=context, operator=self, **address, **identity)
         listing = self._list(
             page_size=whole_number(self.page_size, "page_size"),

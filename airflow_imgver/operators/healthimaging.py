@@ -1,4 +1,4 @@
-"""Operators for image sets of AWS HealthImaging: copy, update, delete, list versions, report."""
+"""Operators for image sets of AWS HealthImaging: import, copy, update, delete, list versions, report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.links.healthimaging import HealthImagingImageSetLink
 from airflow_imgver.operators.base import ListVersionsOperator
+from airflow_imgver.operators.dicom_import import HealthImagingStartDICOMImportJobOperator
 from airflow_imgver.operators.image_set_copy import HealthImagingCopyImageSetOperator
 from airflow_imgver.operators.image_set_deletion import HealthImagingDeleteImageSetOperator
 from airflow_imgver.operators.image_set_update import HealthImagingUpdateImageSetMetadataOperator
@@ -23,6 +24,7 @@ __all__ = [
     "HealthImagingCopyImageSetOperator",
     "HealthImagingDeleteImageSetOperator",
     "HealthImagingListImageSetVersionsOperator",
+    "HealthImagingStartDICOMImportJobOperator",
     "HealthImagingUpdateImageSetMetadataOperator",
     "HealthImagingVersionReportOperator",
 ]

@@ -187,5 +187,5 @@ class HealthImagingCopyImageSetOperator(ImageSetOperator):
     def _waits_for_many(self) -> bool:
         return self.wait_for_source
 
-    def _result(self, entry: Any) -> Any:
-        return entry[0] if isinstance(entry, list) else entry
+    def _result(self, found: Any) -> Any:
+        return found[0] if isinstance(found, list) else found

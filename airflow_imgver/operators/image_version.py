@@ -226,5 +226,5 @@ class SageMakerDeleteImageVersionOperator(ImageVersionOperator):
             return done
         return done if found is None or found.status == "DELETING" else None
 
-    def _result(self, entry: Any) -> None:
+    def _result(self, found: Any) -> None:
         return None

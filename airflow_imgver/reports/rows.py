@@ -120,7 +120,7 @@ def _row(
     age, attention = _age(status, scope), _attention(service, scope, status, is_latest=is_latest, gone=gone)
     derived = {
         **members,
-        service.fields.number: status.number,
+        str(service.fields.number): status.number,
         "phase": status.phase.value,
         "is_latest": is_latest,
         "age_seconds": age,

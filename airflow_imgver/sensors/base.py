@@ -23,8 +23,8 @@ from airflow_imgver.gate.gate import Gate
 from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.sensors.not_found import NotFoundAnswers
-from airflow_imgver.services.description import Service
-from airflow_imgver.triggers.base import ImageVersionTrigger
+from airflow_imgver.services.waitable import Waitable
+from airflow_imgver.triggers.base import GateTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,18 +39,13 @@ POLLED_BY_THE_WORKER = 20
 LONGEST_PAUSE_IN_WORKER = 60.0
 
 
-class ImageVersionSensor(AwsBaseSensor[HookT]):
+class GateSensor(AwsBaseSensor[HookT]):
     """
-    Waits until a version is as the pipeline needs it, and returns its entry.
+    Waits for something of AWS's, and returns what it waited for.
 
     A passing error (throttling, 5xx, connection trouble, HealthImaging's "not consistent yet") is waited out
     until ``timeout``; a permanent one fails the task at once.
 
-    :param version: the version to watch: a number, digits, or a SageMaker ``ImageVersionArn``. None watches
-        the latest version at each poll. With a list of ids, one for all or a list as long.
-    :param wait_until: ``ready``: open when the version can be used, fail when it failed or was deleted.
-        ``settled``: open when the version is no longer busy, failed or not. ``deleted``: open when it is
-        deleted.
     :param not_found_retries: how many polls in a row AWS may answer that it does not exist before the gate
         fails; a new image set can take a while to show.
     :param fail_fast: with a list of ids, fail at the first that fails; else when all are settled, with one
@@ -64,24 +59,19 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html
     """
 
-    service: ClassVar[Service]
-    trigger_class: ClassVar[type[ImageVersionTrigger]]
+    service: ClassVar[Waitable]
+    trigger_class: ClassVar[type[GateTrigger]]
     link_class: ClassVar[type[BaseAwsLink]]
 
     def __init__(
         self,
         *,
-        version: int | str | None = None,
-        wait_until: str = "ready",
         not_found_retries: int = 2,
         fail_fast: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.version = version
-        # Not a template, so a typing error shows when the Dag is parsed.
-        self.wait_until = wait_until_value(wait_until)
         self.not_found_retries = not_found_retries
         self.fail_fast = fail_fast
         self.deferrable = deferrable
@@ -109,7 +99,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         gate = self._gate = self._new_gate(context)
         if gate.first is None:
             self.log.info("Open: the list of ids is empty.")
-            return gate.plain()
+            return self._result(gate.plain())
         self._persist_link(context, gate, gate.first)
         if self.deferrable:
             return self._wait_in_triggerer(context, gate)
@@ -138,8 +128,8 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
                 "%s This may pass; polling again at the next poke. %s", error.message, error.about
             )
             return PokeReturnValue(is_done=False)
-        self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", self.wait_until, gate)
-        return PokeReturnValue(is_done=opened, xcom_value=gate.plain() if opened else None)
+        self.log.info("%s until %s: %s", "Open, waited" if opened else "Waiting", gate.wait_until, gate)
+        return PokeReturnValue(is_done=opened, xcom_value=self._result(gate.plain()) if opened else None)
 
     @property
     def _last_seen(self) -> str:
@@ -150,7 +140,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         opened = self._poll_once(gate)
         if self._not_found is not None:
             while not opened and gate.not_found_answers and not self._not_found.are_kept:
-                self.log.info("Waiting until %s: %s", self.wait_until, gate)
+                self.log.info("Waiting until %s: %s", gate.wait_until, gate)
                 time.sleep(min(self.poke_interval, LONGEST_PAUSE_IN_WORKER))
                 opened = self._poll_once(gate)
             self._not_found.keep(gate)
@@ -168,7 +158,7 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
 
     def _persist_link(self, context: Context, gate: Gate, identity: Mapping[str, str]) -> None:
         try:
-            address = self.hook.console_address(identity)
+            address = self.hook.console_address(self.service.describe(identity))
         except AwsCallError as error:
             # For example a role that cannot be assumed: the poll meets it too, and judges if it may pass.
             self.log.warning("No console link for this task: %s", error)
@@ -235,9 +225,9 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         many = self._waits_for_many
         match event:
             case {"status": "open", "entry": list() as entries} if many:
-                return entries
+                return self._result(entries)
             case {"status": "open", "entry": Mapping() | None as entry} if not many:
-                return entry
+                return self._result(entry)
             case {"status": "timeout", "message": str(message)}:
                 self._fail(AirflowSensorTimeout(message))
             case {"status": "error", "error": str(name), "message": str(message), **rest}:
@@ -247,6 +237,14 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
             f"The gate was resumed with {event!r}, and no trigger of this package sends that. "
             "Clear the task to wait again."
         )
+
+    def _result(self, found: Any) -> Any:
+        """
+        Return what the task returns.
+
+        :param found: the entry of the one, or the entries of the list in the order given, as plain JSON.
+        """
+        return found
 
     @property
     def _waits_for_many(self) -> bool:
@@ -259,3 +257,23 @@ class ImageVersionSensor(AwsBaseSensor[HookT]):
         if self.never_fail:
             raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
         raise error
+
+
+class ImageVersionSensor(GateSensor[HookT]):
+    """
+    Waits until a version is as the pipeline needs it, and returns its entry.
+
+    Takes the arguments of :class:`GateSensor` too.
+
+    :param version: the version to watch: a number, digits, or a SageMaker ``ImageVersionArn``. None watches
+        the latest version at each poll. With a list of ids, one for all or a list as long.
+    :param wait_until: ``ready``: open when the version can be used, fail when it failed or was deleted.
+        ``settled``: open when the version is no longer busy, failed or not. ``deleted``: open when it is
+        deleted.
+    """
+
+    def __init__(self, *, version: int | str | None = None, wait_until: str = "ready", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.version = version
+        # Not a template, so a typing error shows when the Dag is parsed.
+        self.wait_until = wait_until_value(wait_until)

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_imgver.gate.settings import GateSettings, Watch
-from airflow_imgver.services.description import Service
+from airflow_imgver.services.waitable import Waitable
 from airflow_imgver.triggers.schedule import Pace
 from airflow_imgver.triggers.shared import SharedFuture
 
@@ -31,9 +31,9 @@ _imported: set[str] = set()
 _imports: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedFuture[None]]] = WeakKeyDictionary()
 
 
-class ImageVersionTrigger(BaseTrigger):
+class GateTrigger(BaseTrigger):
     """
-    Polls a version until the rule of the gate opens it or fails it.
+    Polls until the rule of the gate opens it or fails it.
 
     The keyword arguments are stored in Airflow's database: they hold everything that is needed to go on
     elsewhere, and a later release still reads those of an earlier one. One event is sent:
@@ -41,8 +41,6 @@ class ImageVersionTrigger(BaseTrigger):
     ``{"status": "error", "error": <class>, "message": ..., "details": {...}}`` or
     ``{"status": "timeout", "message": ...}``.
 
-    :param version: the version to watch; None for the latest.
-    :param wait_until: ``ready``, ``settled`` or ``deleted``.
     :param not_found_retries: how many polls in a row AWS may answer that it does not exist.
     :param fail_fast: with a list of ids, fail at the first that fails.
     :param poke_interval: seconds between two polls.
@@ -57,13 +55,11 @@ class ImageVersionTrigger(BaseTrigger):
     :param botocore_config: botocore's client configuration.
     """
 
-    service: ClassVar[Service]
+    service: ClassVar[Waitable]
 
     def __init__(
         self,
         *,
-        version: Any = None,
-        wait_until: str = "ready",
         not_found_retries: int = 2,
         fail_fast: bool = False,
         poke_interval: float = 60.0,
@@ -78,8 +74,6 @@ class ImageVersionTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.version = version
-        self.wait_until = wait_until
         self.not_found_retries = not_found_retries
         self.fail_fast = fail_fast
         self.poke_interval = poke_interval
@@ -124,13 +118,29 @@ class ImageVersionTrigger(BaseTrigger):
         yield TriggerEvent(await Wait(self.watch, pace, self.hook, self.log).event())
 
 
-async def import_modules(service: Service) -> None:
+class ImageVersionTrigger(GateTrigger):
+    """
+    Polls a version until the rule of the gate opens it or fails it.
+
+    Takes the arguments of :class:`GateTrigger` too.
+
+    :param version: the version to watch; None for the latest.
+    :param wait_until: ``ready``, ``settled`` or ``deleted``.
+    """
+
+    def __init__(self, *, version: Any = None, wait_until: str = "ready", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.version = version
+        self.wait_until = wait_until
+
+
+async def import_modules(service: Waitable) -> None:
     """Import the modules that a wait needs, off the loop."""
     if service.hook not in _imported:
         await _importing(service).get()
 
 
-def _importing(service: Service) -> SharedFuture[None]:
+def _importing(service: Waitable) -> SharedFuture[None]:
     """Import the modules that a wait needs, once for all waits that begin on this loop meanwhile."""
     here = _imports.setdefault(asyncio.get_running_loop(), {})
     path = service.hook
@@ -141,7 +151,7 @@ def _importing(service: Service) -> SharedFuture[None]:
     return here[path]
 
 
-def _import(service: Service) -> None:
+def _import(service: Waitable) -> None:
     import_module("airflow_imgver.triggers.wait")
     service.hook_class()
     _imported.add(service.hook)

@@ -175,7 +175,7 @@ class Poller:
 
     def _end(self) -> None:
         self._threads.shutdown(wait=True)
-        self._hook.conn.close()
+        self._hook.close()
 
     # --- polling in turn ---
 

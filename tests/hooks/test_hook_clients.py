@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from support import DATASTORE, IMAGE, IMAGE_SET, connection_json, image_set_entry, in_pages, stub_aws
+from support import DATASTORE, IMAGE_SET, connection_json, image_set_entry, in_pages, stub_aws
 
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
@@ -90,8 +90,7 @@ def test_region_and_verify_of_the_hook_win_over_the_connections(
     hook = hook_class(region_name="us-west-2", verify=False)
     assert hook.conn.meta.region_name == "us-west-2"
     assert hook.verify is False
-    identity = {"datastore_id": DATASTORE, "image_set_id": IMAGE_SET, "image_name": IMAGE}
-    assert hook.console_address(identity) == {"region_name": "us-west-2", "aws_partition": "aws"}
+    assert hook.console_address("it") == {"region_name": "us-west-2", "aws_partition": "aws"}
 
 
 # --- the host prefix ------------------------------------------------------------------------------------

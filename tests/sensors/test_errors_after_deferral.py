@@ -20,7 +20,9 @@ from support import (
 from airflow_imgver.exceptions import (
     AwsCallError,
     GateError,
+    ImportJobFailedError,
     InvalidIdentityError,
+    ManifestMissingError,
     ResourceMissingError,
     TriggerFailedError,
     UnexpectedAnswerError,
@@ -43,6 +45,7 @@ ERRORS: list[GateError] = [
         for error in (
             VersionFailedError,
             VersionDeletedError,
+            ImportJobFailedError,
             UnexpectedAnswerError,
             InvalidIdentityError,
             TriggerFailedError,
@@ -50,7 +53,7 @@ ERRORS: list[GateError] = [
     ),
     *(
         error("what happened.", about="The call was.", **CALL)
-        for error in (AwsCallError, ResourceMissingError)
+        for error in (AwsCallError, ResourceMissingError, ManifestMissingError)
     ),
 ]
 

@@ -12,8 +12,11 @@ from airflow import __version__ as AIRFLOW
 from airflow.models.trigger import Trigger
 from support import DATASTORE, IMAGE, IMAGE_SET
 
-from airflow_imgver.triggers.base import ImageVersionTrigger
-from airflow_imgver.triggers.healthimaging import HealthImagingImageSetVersionTrigger
+from airflow_imgver.triggers.base import GateTrigger
+from airflow_imgver.triggers.healthimaging import (
+    HealthImagingDICOMImportJobTrigger,
+    HealthImagingImageSetVersionTrigger,
+)
 from airflow_imgver.triggers.sagemaker_image import SageMakerImageVersionTrigger
 
 STORED = json.loads(Path(__file__).with_name("stored_triggers.json").read_text(encoding="utf-8"))
@@ -23,10 +26,11 @@ EACH = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored["clas
 PLAIN = [
     HealthImagingImageSetVersionTrigger(datastore_id=DATASTORE, image_set_id=IMAGE_SET),
     SageMakerImageVersionTrigger(image_name=IMAGE),
+    HealthImagingDICOMImportJobTrigger(datastore_id=DATASTORE, job_id=IMAGE_SET),
 ]
 
 
-def made_again(classpath: str, kwargs: dict[str, Any]) -> ImageVersionTrigger:
+def made_again(classpath: str, kwargs: dict[str, Any]) -> GateTrigger:
     """Make a trigger as the triggerer does, from what Airflow stored."""
     return resolve_name(classpath)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
 
@@ -63,7 +67,7 @@ def test_the_sample_holds_every_argument_that_is_stored_today(stored: Any) -> No
 
 
 @pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
-def test_a_trigger_survives_airflows_storage_and_json_as_it_was(trigger: ImageVersionTrigger) -> None:
+def test_a_trigger_survives_airflows_storage_and_json_as_it_was(trigger: GateTrigger) -> None:
     classpath, kwargs = trigger.serialize()
     assert json.loads(json.dumps(kwargs)) == kwargs
     again = made_again(classpath, kwargs)
@@ -72,19 +76,19 @@ def test_a_trigger_survives_airflows_storage_and_json_as_it_was(trigger: ImageVe
 
 
 @pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
-def test_every_argument_of_the_constructor_is_stored(trigger: ImageVersionTrigger) -> None:
+def test_every_argument_of_the_constructor_is_stored(trigger: GateTrigger) -> None:
     import inspect
 
     arguments: set[str] = set()
     for cls in type(trigger).__mro__:
-        if issubclass(cls, ImageVersionTrigger):
+        if issubclass(cls, GateTrigger):
             arguments |= set(inspect.signature(cls.__init__).parameters) - {"self", "kwargs"}
     # Stored only where there are any, so that an earlier release reads all other rows.
     assert set(trigger.serialize()[1]) == arguments - {"not_found_answers"}
 
 
 @pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
-def test_polls_that_found_nothing_are_stored_and_read_again(trigger: ImageVersionTrigger) -> None:
+def test_polls_that_found_nothing_are_stored_and_read_again(trigger: GateTrigger) -> None:
     _, kwargs = trigger.serialize()
     again = type(trigger)(**kwargs, not_found_answers={"image a, version latest": 1})
     assert again.serialize()[1] == {**kwargs, "not_found_answers": {"image a, version latest": 1}}
