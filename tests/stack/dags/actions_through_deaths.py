@@ -1,4 +1,4 @@
-"""Actions whose worker dies, with all that it runs, right after AWS has answered the call of the first try."""
+"""Actions whose worker dies, with all that it runs, when AWS has answered the call of the first try."""
 
 from __future__ import annotations
 
