@@ -67,10 +67,12 @@ def example_healthimaging_import() -> None:
         timeout=pendulum.duration(hours=6),
     )
 
+    imported: Any = import_study.output
+
     wait_for_image_sets = HealthImagingImageSetVersionSensor(
         task_id="wait_for_image_sets",
         datastore_id="{{ params.datastore_id }}",
-        image_set_id=import_study.output,
+        image_set_id=imported,
         deferrable=True,
         poke_interval=pendulum.duration(seconds=15),
         timeout=pendulum.duration(hours=1),

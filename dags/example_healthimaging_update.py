@@ -57,9 +57,11 @@ def example_healthimaging_update() -> None:
         task_id="version_before", query="imageSetPropertiesList[0].versionId", max_items=1, **image_set
     )
 
+    before: Any = version_before.output
+
     update_metadata = HealthImagingUpdateImageSetMetadataOperator(
         task_id="update_metadata",
-        latest_version=version_before.output,
+        latest_version=before,
         updates="{{ params.updates }}",
         wait_for_completion=False,
         **image_set,
@@ -88,7 +90,7 @@ def example_healthimaging_update() -> None:
     revert = HealthImagingUpdateImageSetMetadataOperator(
         task_id="revert",
         latest_version="{{ ti.xcom_pull('update_metadata')['versionId'] }}",
-        revert_to_version=version_before.output,
+        revert_to_version=before,
         **image_set,
         **waiting,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_imgver.services import SERVICES
 from airflow_imgver.text import duration
 from airflow_imgver.triggers.base import import_modules
+
+# A budget that nothing holds is forgotten, and with it when its next turn comes.
+_recent: deque[Any] = deque(maxlen=64)
 
 
 class TurnTrigger(BaseTrigger):
@@ -97,6 +101,8 @@ class TurnTrigger(BaseTrigger):
         )
         quota = next(each for each in service.quotas if each.operation == self.operation)
         budget = budget_of(await key_of(hook), quota)
+        if budget not in _recent:
+            _recent.append(budget)
         queue, turn = budget.queue(), budget.reserve()
         self.log.info(
             "%d %s requests wait in this triggerer before this one. Its turn is in %s, at %g a second (%s).",

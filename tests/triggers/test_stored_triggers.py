@@ -93,3 +93,20 @@ def test_polls_that_found_nothing_are_stored_and_read_again(trigger: GateTrigger
     again = type(trigger)(**kwargs, not_found_answers={"image a, version latest": 1})
     assert again.serialize()[1] == {**kwargs, "not_found_answers": {"image a, version latest": 1}}
     assert again.watch.not_found_answers == {"image a, version latest": 1}
+
+
+def test_a_stored_turn_still_makes_a_trigger_that_means_the_same() -> None:
+    stored = {
+        "service": "medical-imaging",
+        "operation": "CopyImageSet",
+        "pause": None,
+        "deadline": "2026-11-28T03:57:10.123456+00:00",
+        "aws_conn_id": "aws_default",
+        "region_name": "us-east-1",
+        "verify": None,
+        "botocore_config": None,
+    }
+    trigger = resolve_name("airflow_imgver.triggers.turn.TurnTrigger")(
+        **Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(stored))
+    )
+    assert trigger.serialize() == ("airflow_imgver.triggers.turn.TurnTrigger", stored)
