@@ -16,7 +16,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        described = commands.add_parser(command.name, help=command.help, description=command.help)
+        described = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=command.help,
+            epilog=command.epilog,
+            # The lines of the examples stay as they are.
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         for argument in command.args:
             argument.add_to_parser(described)
         described.set_defaults(func=command.func)

@@ -62,6 +62,10 @@ class ImportJobFailedError(GateError):
     """A DICOM import job is FAILED; or it is COMPLETED, some files failed, and the gate may not open then."""
 
 
+class NothingFoundError(GateError):
+    """A gate that finds its image sets by a search found none, and may not open on none."""
+
+
 class UnexpectedAnswerError(GateError):
     """AWS answered with an entry that cannot be read, for example a version number without digits."""
 

@@ -100,6 +100,14 @@ def duration(length: timedelta | float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count) or "0 s"
 
 
+def relative(when: datetime, now: datetime) -> str:
+    """Write how far away a time is: ``3 min 20 s ago``, ``in 2 h 5 min``, ``now``."""
+    seconds = round((when - now).total_seconds())
+    if not seconds:
+        return "now"
+    return f"in {duration(seconds)}" if seconds > 0 else f"{duration(-seconds)} ago"
+
+
 def joined(parts: list[str]) -> str:
     """Write "a", "a and b", "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

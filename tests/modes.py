@@ -49,17 +49,17 @@ def ended(make: Callable[..., Any], mode: str, *, task_state_store: Any = None, 
 
 def _legs(make: Callable[[], Any], ti: TaskInstance, kept: dict[str, Any]) -> Any:
     legs = 0
+    resume: tuple[str, dict[str, Any]] | None = None
     while True:
         context = context_of(ti, task_reschedule_count=legs, **kept)
         try:
-            return make().execute(context)
+            return make().execute(context) if resume is None else make().resume_execution(*resume, context)
         except AirflowRescheduleException:
             legs += 1
             ti.first_rescheduled = ti.first_rescheduled or timezone.utcnow()
         except TaskDeferred as deferred:
             # Arguments beside the event are left out here, as dag.test() leaves them out.
-            event = _event(*deferred.trigger.serialize())
-            return make().resume_execution(deferred.method_name, {"event": event}, context)
+            resume = deferred.method_name, {"event": _event(*deferred.trigger.serialize())}
 
 
 def _event(classpath: str, kwargs: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "versions": {"exceptions", "text"},
     "services": {"exceptions", "text", "options", "versions"},
     "get_provider_info": {"options", "services"},
-    "arguments": {"exceptions", "services", "versions"},
+    "arguments": {"exceptions", "text", "services", "versions"},
     "hooks": {"exceptions", "text", "options", "versions", "services", "arguments"},
     "gate": {"exceptions", "text", "options", "versions", "services", "arguments", "hooks"},
     "triggers": {"exceptions", "text", "options", "services", "hooks", "gate"},

@@ -9,10 +9,12 @@ import pytest
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from support import DATASTORE, IMAGE, IMAGE_SET, TaskInstance, context_of
 
-from airflow_imgver.links.healthimaging import HealthImagingImageSetLink
+from airflow_imgver.links.healthimaging import HealthImagingDICOMImportJobLink, HealthImagingImageSetLink
 from airflow_imgver.links.sagemaker_image import SageMakerImageLink
 
 IMAGE_SET_PAGE = f"region=eu-west-1#/dataStores/{DATASTORE}/imageSets/{IMAGE_SET}"
+JOB = "3a4b5c6d7e8f90a1b2c3d4e5f6071829"
+JOB_PAGE = f"region=eu-west-1#/dataStores/{DATASTORE}/importJobs/{JOB}"
 IMAGE_PAGE = f"region=eu-west-1#/images/{IMAGE}"
 
 
@@ -23,6 +25,11 @@ IMAGE_PAGE = f"region=eu-west-1#/images/{IMAGE}"
             HealthImagingImageSetLink,
             {"datastore_id": DATASTORE, "image_set_id": IMAGE_SET},
             f"https://console.aws.amazon.com/medical-imaging/home?{IMAGE_SET_PAGE}",
+        ),
+        (
+            HealthImagingDICOMImportJobLink,
+            {"datastore_id": DATASTORE, "job_id": JOB},
+            f"https://console.aws.amazon.com/medical-imaging/home?{JOB_PAGE}",
         ),
         (
             SageMakerImageLink,
@@ -51,5 +58,5 @@ def test_another_partition_has_its_own_console() -> None:
 
 
 def test_the_links_have_names_and_keys_of_their_own() -> None:
-    assert HealthImagingImageSetLink.name != SageMakerImageLink.name
-    assert HealthImagingImageSetLink.key != SageMakerImageLink.key
+    links = (HealthImagingImageSetLink, HealthImagingDICOMImportJobLink, SageMakerImageLink)
+    assert len({link.name for link in links}) == len({link.key for link in links}) == 3

@@ -47,6 +47,7 @@ NAMES = {
         "InvalidTokenError",
         "ManifestMissingError",
         "NotLatestVersionError",
+        "NothingFoundError",
         "ReportNotPublishedError",
         "ResourceMissingError",
         "TriggerFailedError",

@@ -14,6 +14,8 @@ from importlib import import_module
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
 
+from airflow_imgver.cli.examples import EXPLAIN_EXAMPLES, listing_examples, waiting_examples
+from airflow_imgver.cli.option_groups import ForConnection, FromAwsCli, Required, Usual
 from airflow_imgver.services import SERVICES, WAITABLES
 from airflow_imgver.services.description import Filter, IdentityField, Service
 from airflow_imgver.services.waitable import Waitable
@@ -38,34 +40,38 @@ def _interval(text: str) -> float:
 
 # --- the connection to AWS: all commands ---
 
-ARG_AWS_CONN_ID = Arg(
+ARG_AWS_CONN_ID = Usual(
     ("--aws-conn-id",),
     help="The Airflow connection for AWS (default: aws_default); '' takes boto3's own credentials",
     default="aws_default",
 )
-ARG_REGION = Arg(("--region",), help="The AWS region, in place of the connection's")
-ARG_ENDPOINT_URL = Arg(("--endpoint-url",), help="The service's URL, in place of the connection's")
-ARG_NO_VERIFY_SSL = Arg(("--no-verify-ssl",), help="Do not verify TLS certificates", action="store_true")
-ARG_CA_BUNDLE = Arg(("--ca-bundle",), help="The path of the CA bundle to verify TLS certificates with")
-ARG_CLI_READ_TIMEOUT = Arg(
+ARG_REGION = Usual(("--region",), help="The AWS region, in place of the connection's")
+ARG_ENDPOINT_URL = ForConnection(("--endpoint-url",), help="The service's URL, in place of the connection's")
+ARG_NO_VERIFY_SSL = ForConnection(
+    ("--no-verify-ssl",), help="Do not verify TLS certificates", action="store_true"
+)
+ARG_CA_BUNDLE = ForConnection(
+    ("--ca-bundle",), help="The path of the CA bundle to verify TLS certificates with"
+)
+ARG_CLI_READ_TIMEOUT = ForConnection(
     ("--cli-read-timeout",),
     help="Seconds to wait for AWS to answer; 0 waits for ever (default: 20)",
     type=_seconds,
 )
-ARG_CLI_CONNECT_TIMEOUT = Arg(
+ARG_CLI_CONNECT_TIMEOUT = ForConnection(
     ("--cli-connect-timeout",),
     help="Seconds to wait for a connection to AWS; 0 waits for ever (default: 5)",
     type=_seconds,
 )
-ARG_NO_SIGN_REQUEST = Arg(
+ARG_NO_SIGN_REQUEST = ForConnection(
     ("--no-sign-request",),
     help="Do not sign requests; the connection's keys and role are not used",
     action="store_true",
 )
-ARG_COLOR = Arg(
+ARG_COLOR = FromAwsCli(
     ("--color",), help="Colors, on a terminal by default", choices=("on", "off", "auto"), default="auto"
 )
-ARG_DEBUG = Arg(
+ARG_DEBUG = ForConnection(
     ("--debug",),
     help="Log requests and answers on stderr, without credentials, and show tracebacks",
     action="store_true",
@@ -85,35 +91,35 @@ CONNECTION = (ARG_AWS_CONN_ID, *OVERRIDES)
 
 # --- listing ---
 
-ARG_STARTING_TOKEN = Arg(
+ARG_STARTING_TOKEN = FromAwsCli(
     ("--starting-token",),
     help="The NextToken of a listing that --max-items cut off, of this command or of the AWS CLI",
 )
-ARG_PAGE_SIZE = Arg(
+ARG_PAGE_SIZE = FromAwsCli(
     ("--page-size",),
     help="Items a request (default: the most that the service gives, 50 or 100)",
     type=positive_int(allow_zero=False),
 )
-ARG_MAX_ITEMS = Arg(
+ARG_MAX_ITEMS = Usual(
     ("--max-items",), help="Items at the most (default: all)", type=positive_int(allow_zero=False)
 )
-ARG_NO_PAGINATE = Arg(
+ARG_NO_PAGINATE = FromAwsCli(
     ("--no-paginate",), help="Request one page, and show AWS's answer unchanged", action="store_true"
 )
-ARG_QUERY = Arg(("--query",), help="A JMESPath expression over the response; with text, over each page")
-ARG_CLI_INPUT_JSON = Arg(
+ARG_QUERY = Usual(("--query",), help="A JMESPath expression over the response; with text, over each page")
+ARG_CLI_INPUT_JSON = FromAwsCli(
     ("--cli-input-json",),
     help="The request as JSON, or file:// and the path of a file with it; other options override it",
 )
 # Airflow's Arg knows no const: False is "not given", and None "given without a value".
-ARG_GENERATE_CLI_SKELETON = Arg(
+ARG_GENERATE_CLI_SKELETON = FromAwsCli(
     ("--generate-cli-skeleton",),
     help="Print a sample of --cli-input-json (input, the default) or of the output, without a request",
     nargs="?",
     choices=("input", "output"),
     default=False,
 )
-ARG_OUTPUT = Arg(
+ARG_OUTPUT = Usual(
     ("-o", "--output"),
     help="Output format. Allowed values: json, yaml, plain, table, text (default: table)",
     metavar="(table, json, yaml, plain, text)",
@@ -134,39 +140,39 @@ LISTING = (
 
 # --- waiting ---
 
-ARG_VERSION = Arg(
+ARG_VERSION = Usual(
     ("--version",),
     help="The version to wait for, one for all or one for each (default: the latest)",
     nargs="+",
     metavar="VERSION",
 )
-ARG_WAIT_UNTIL = Arg(
+ARG_WAIT_UNTIL = Usual(
     ("--wait-until",),
     help="The phase that opens the gate (default: ready)",
     choices=("ready", "settled", "deleted"),
     default="ready",
 )
-ARG_ALLOW_READ_ONLY = Arg(
+ARG_ALLOW_READ_ONLY = Usual(
     ("--allow-read-only",),
     help="Count the source of a running copy, which can be read meanwhile, as ready",
     action="store_true",
 )
-ARG_NOT_FOUND_RETRIES = Arg(
+ARG_NOT_FOUND_RETRIES = Usual(
     ("--not-found-retries",),
     help="Polls in a row that AWS may answer with not found (default: 2)",
     type=positive_int(allow_zero=True),
     default=2,
 )
-ARG_FAIL_FAST = Arg(
+ARG_FAIL_FAST = Usual(
     ("--fail-fast",), help="Of several, fail at the first that fails, not at the end", action="store_true"
 )
-ARG_TIMEOUT = Arg(
+ARG_TIMEOUT = Usual(
     ("--timeout",), help="Seconds to wait; 0 polls once (default: 3600)", type=_seconds, default=3600.0
 )
-ARG_INTERVAL = Arg(
+ARG_INTERVAL = Usual(
     ("--interval",), help="Seconds between two polls (default: 10)", type=_interval, default=10.0
 )
-ARG_FAIL_ON_FAILED_FILES = Arg(
+ARG_FAIL_ON_FAILED_FILES = Usual(
     ("--fail-on-failed-files",), help="Fail where a job could not import some files", action="store_true"
 )
 WAITING = (
@@ -182,8 +188,8 @@ WAITING = (
 ARG_DAG_ID = Arg(("dag_id",), help="The id of the Dag")
 ARG_TASK_ID = Arg(("task_id",), help="The id of the task")
 ARG_RUN_ID = Arg(("run_id",), help="The id of the Dag run")
-ARG_MAP_INDEX = Arg(("--map-index",), help="The map index of an instance of a mapped task", type=int)
-ARG_EXPLAIN_OUTPUT = Arg(
+ARG_MAP_INDEX = Usual(("--map-index",), help="The map index of an instance of a mapped task", type=int)
+ARG_EXPLAIN_OUTPUT = Usual(
     ("-o", "--output"),
     help="Output format. Allowed values: plain, json, yaml (default: plain)",
     metavar="(plain, json, yaml)",
@@ -193,19 +199,19 @@ ARG_EXPLAIN_OUTPUT = Arg(
 
 
 def _identity_arg(field: IdentityField) -> Arg:
-    return Arg((field.option,), help=f"The {field.thing}, {field.rule}")
+    return Required((field.option,), help=f"The {field.thing}, {field.rule}")
 
 
 def _required_arg(field: IdentityField, *, many: bool) -> Arg:
     if not many:
-        return Arg((field.option,), help=f"The {field.thing}", required=True)
+        return Required((field.option,), help=f"The {field.thing}", required=True)
     metavar = field.name.upper()
     help_text = f"The {field.thing}, or several"
-    return Arg((field.option,), help=help_text, nargs="+", required=True, metavar=metavar)
+    return Required((field.option,), help=help_text, nargs="+", required=True, metavar=metavar)
 
 
 def _filter_arg(each: Filter) -> Arg:
-    return Arg((each.option,), help=each.help, choices=each.choices or None)
+    return FromAwsCli((each.option,), help=each.help, choices=each.choices or None)
 
 
 def commands_of(service: Service) -> tuple[ActionCommand, ActionCommand]:
@@ -224,6 +230,7 @@ def list_command(service: Service) -> ActionCommand:
             *map(_filter_arg, service.listing.filters),
             *LISTING,
         ),
+        epilog=listing_examples(service),
     )
 
 
@@ -243,6 +250,7 @@ def wait_command(service: Waitable) -> ActionCommand:
             *of_versions,
             *WAITING,
         ),
+        epilog=waiting_examples(service),
     )
 
 
@@ -261,6 +269,7 @@ EXPLAIN = ActionCommand(
     help="Show what the gate of a task instance waits for, and what AWS answers now",
     func=lazy_load_command("airflow_imgver.cli.explaining.explain"),
     args=(ARG_DAG_ID, ARG_TASK_ID, ARG_RUN_ID, ARG_MAP_INDEX, ARG_EXPLAIN_OUTPUT, *OVERRIDES),
+    epilog=EXPLAIN_EXAMPLES,
 )
 COMMANDS = (
     *map(list_command, SERVICES),

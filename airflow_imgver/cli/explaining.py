@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from airflow.utils.session import create_session
@@ -14,12 +17,16 @@ from airflow_imgver.cli.output import write
 from airflow_imgver.cli.running import NotExplainedError, command
 from airflow_imgver.exceptions import AwsCallError, GateError
 from airflow_imgver.gate.watched import Watched
-from airflow_imgver.text import one_line, sentence
+from airflow_imgver.text import one_line, relative, sentence
 
 # A gate on a thousand ids would fill pages.
 MOST_SHOWN = 20
 # So would the image sets of an import of thousands.
 LONGEST_SHOWN = 2_048
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)")
+# The lines of our own; a run id in another may look like a time.
+_HAVE_TIMES = frozenset({"state", "gives_up", "next_poll"})
 
 _RULE = {
     "ready": "opens when the version can be used, and fails when it failed or was deleted",
@@ -33,14 +40,20 @@ def explain(args: argparse.Namespace, out: TextIO) -> None:
     """Explain the gate of a task instance."""
     try:
         with create_session() as session:
-            task = gate_task(args.dag_id, args.task_id, args.run_id, args.map_index, session)
+            task = gate_task(
+                args.dag_id,
+                args.task_id,
+                args.run_id,
+                args.map_index,
+                session,
+                lambda hook: overridden(hook, args),
+            )
     except DBAPIError as error:
         # The whole error quotes the query.
         raise NotExplainedError(
             f"Airflow's metadata database cannot be read: {sentence(str(error.orig))} Check "
             "[database] sql_alchemy_conn, and run `airflow db migrate` for a new database."
         ) from error
-    overridden(task.hook, args)
     explained = {
         "task": _name(args),
         "state": task.state,
@@ -110,15 +123,38 @@ def _shown(watched: list[Watched]) -> list[Any]:
 
 
 def _write_plain(explained: dict[str, Any], out: TextIO) -> None:
+    now = datetime.now(UTC)
     width = max(map(len, explained))
     for label, value in explained.items():
-        lines = [line for each in value for line in _entry(each)] if isinstance(value, list) else [value]
+        if isinstance(value, list):
+            lines = [line for each in value for line in _entry(each, now)]
+        else:
+            lines = [_with_relative_times(value, now) if label in _HAVE_TIMES else value]
         for number, line in enumerate(lines):
             name = label.replace("_", " ") if number == 0 else ""
             out.write(f"{name:<{width}}  {line}\n")
 
 
-def _entry(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [f"{name} {one_line(str(member))[:LONGEST_SHOWN]}" for name, member in value.items()]
+def _entry(value: Any, now: datetime) -> list[str]:
+    if isinstance(value, Mapping):
+        return [f"{name} {_member(member, now)}" for name, member in value.items()]
     return [str(value)]
+
+
+def _member(member: Any, now: datetime) -> str:
+    text = one_line(str(member))[:LONGEST_SHOWN]
+    # A time that AWS's message mentions is AWS's own text.
+    return _with_relative_times(text, now) if _TIME.fullmatch(text) else text
+
+
+def _with_relative_times(text: str, now: datetime) -> str:
+    """Write each time to the second, and how far away it is."""
+
+    def with_distance(found: re.Match[str]) -> str:
+        try:
+            return f"{found[1]}Z ({relative(datetime.fromisoformat(found[0]), now)})"
+        except ValueError:
+            # A text of AWS that only looks like a time, for example with a thirteenth month.
+            return found[0]
+
+    return _TIME.sub(with_distance, text)

@@ -7,9 +7,10 @@ import sys
 from typing import Any, TextIO
 
 from airflow_imgver.cli.connection import hook_of
-from airflow_imgver.cli.output import as_json, write, write_lines, write_text
+from airflow_imgver.cli.output import as_json, write, write_text
 from airflow_imgver.cli.request import RequestForm
 from airflow_imgver.cli.running import UsageError, command
+from airflow_imgver.cli.tables import write_lines
 from airflow_imgver.hooks.listing import Versions
 from airflow_imgver.query import Query
 from airflow_imgver.services.description import Service, option_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -53,16 +53,25 @@ class GateTask:
     assumed: str | None = None
 
 
-def gate_task(dag_id: str, task_id: str, run_id: str, map_index: int | None, session: Session) -> GateTask:
+def gate_task(
+    dag_id: str,
+    task_id: str,
+    run_id: str,
+    map_index: int | None,
+    session: Session,
+    connected: Callable[[ImageVersionHook], ImageVersionHook],
+) -> GateTask:
     """
     Find the gate of a task instance.
+
+    :param connected: overrides the connection of a hook.
 
     :raises NotExplainedError: the task instance does not exist, is not a gate, or has no rendered fields.
     """
     instance = _instance(dag_id, task_id, run_id, map_index, session)
     if instance.state == TaskInstanceState.DEFERRED and instance.trigger is not None:
-        return _of_trigger(instance)
-    return _of_fields(instance, session)
+        return _of_trigger(instance, connected)
+    return _of_fields(instance, session, connected)
 
 
 def _instance(
@@ -92,7 +101,9 @@ def _instance(
 # --- a deferred gate: the trigger's stored kwargs -------------------------------------------------------
 
 
-def _of_trigger(instance: TaskInstance) -> GateTask:
+def _of_trigger(
+    instance: TaskInstance, connected: Callable[[ImageVersionHook], ImageVersionHook]
+) -> GateTask:
     stored = instance.trigger
     module, _, name = stored.classpath.rpartition(".")
     try:
@@ -108,7 +119,7 @@ def _of_trigger(instance: TaskInstance) -> GateTask:
         state=_state(instance),
         watch=trigger.watch,
         gate=trigger.watch.gate(),
-        hook=trigger.hook(),
+        hook=connected(trigger.hook()),
         deadline=trigger.deadline,
         next_poll=_next_poll_of_trigger(stored, trigger),
     )
@@ -133,7 +144,9 @@ def _next_poll_of_trigger(stored: Any, trigger: GateTrigger) -> str:
 # --- any other gate: the rendered fields, and the rest from the Dag's file -------------------------------
 
 
-def _of_fields(instance: TaskInstance, session: Session) -> GateTask:
+def _of_fields(
+    instance: TaskInstance, session: Session, connected: Callable[[ImageVersionHook], ImageVersionHook]
+) -> GateTask:
     task, why_not = _task(instance, session)
     sensor = _sensor_class(task, instance)
     rendered = session.scalar(
@@ -152,16 +165,18 @@ def _of_fields(instance: TaskInstance, session: Session) -> GateTask:
     settings = _Settings(sensor, task, rendered)
     service = sensor.service
     names = [name for name in GateSettings.names(service) if name != "silent_fail"]
+    hook = connected(
+        sensor.aws_hook_class(
+            aws_conn_id=settings.read("aws_conn_id"),
+            region_name=settings.read("region_name"),
+            verify=settings.read("verify"),
+            config=settings.read("botocore_config"),
+        )
+    )
     watch = Watch(
         service,
-        {name: settings.read(name) for name in service.identity_names},
+        sensor.identity_of(settings.read, hook),
         GateSettings(**{name: settings.read(name) for name in names}),
-    )
-    hook = sensor.aws_hook_class(
-        aws_conn_id=settings.read("aws_conn_id"),
-        region_name=settings.read("region_name"),
-        verify=settings.read("verify"),
-        config=settings.read("botocore_config"),
     )
     return GateTask(
         state=_state(instance),

@@ -35,9 +35,15 @@ _ERRORS: dict[str, type[GateError]] = {
 }
 
 
-def open_event(entry: Any) -> dict[str, Any]:
-    """Return the event of an open gate, with the entry, or the entries of a list."""
-    return {"status": "open", "entry": as_plain(entry)}
+def open_event(entry: Any, resume: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """
+    Return the event of an open gate, with the entry, or the entries of a list.
+
+    :param entry: the entry or the entries.
+    :param resume: what a sensor needs that searches again before it opens; None for all others.
+    """
+    event = {"status": "open", "entry": as_plain(entry)}
+    return event if resume is None else {**event, "resume": as_plain(resume)}
 
 
 def timeout_event(message: str) -> dict[str, Any]:

@@ -64,8 +64,9 @@ class Watched:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What distinguishes it from every other: what it is, its identity and the version."""
-        return (self._service.thing, *self.identity.values(), self.version)
+        """What distinguishes it from every other: its identity, and the version or what has none."""
+        last = self.version if self._service.has_versions else self._service.thing
+        return (*self.identity.values(), last)
 
     @property
     def polled_by(self) -> str:

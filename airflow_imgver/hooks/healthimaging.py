@@ -8,8 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
+from airflow_imgver.arguments.searches import SearchedAttribute, searched_attribute
 from airflow_imgver.arguments.times import time_value
+from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.hooks.image_set_actions import ImageSetActions
 from airflow_imgver.hooks.import_jobs import ImportJobs
 from airflow_imgver.hooks.listing import Listing, Versions
@@ -128,20 +131,27 @@ class HealthImagingHook(ImageSetActions, ImportJobs):
         self,
         datastore_id: str,
         *,
+        study_instance_uid: str | None = None,
+        series_instance_uid: str | None = None,
+        accession_number: str | None = None,
         updated_after: datetime | str | None = None,
         updated_before: datetime | str | None = None,
         page_size: int | None = None,
     ) -> Iterator[str]:
         """
-        Stream the ids of the image sets whose last change lies between two times, the last changed first.
+        Stream the ids of the image sets of a study, a series or an order, the last changed first.
 
-        SearchImageSets answers with DICOM attributes of patients and studies. Only ids leave this method.
-        Both ends count as inside, to the whole second, because botocore sends no fraction. An image set that
+        SearchImageSets answers with DICOM attributes of patients and studies. Only ids leave this method,
+        and an error does not quote what was searched for. The last change lies between the two times. Both
+        ends count as inside, to the whole second, because botocore sends no fraction. An image set that
         changes during the search may be named twice.
 
         https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_SearchImageSets.html
 
         :param datastore_id: the data store, 32 digits and lower-case letters.
+        :param study_instance_uid: only those of the study with this DICOM UID; at most one of these three.
+        :param series_instance_uid: only those of the series with this DICOM UID.
+        :param accession_number: only those of the order with this accession number.
         :param updated_after: a datetime or an ISO 8601 text, UTC unless it names an offset; None for the
             beginning.
         :param updated_before: likewise; None for no end.
@@ -153,12 +163,20 @@ class HealthImagingHook(ImageSetActions, ImportJobs):
         self.service.check({"datastore_id": datastore_id}, only=("datastore_id",))
         after = time_value(updated_after, "updated_after")
         before = time_value(updated_before, "updated_before")
-        request: dict[str, Any] = {"datastoreId": datastore_id}
+        attribute = searched_attribute(
+            study_instance_uid=study_instance_uid,
+            series_instance_uid=series_instance_uid,
+            accession_number=accession_number,
+        )
+        filters: list[dict[str, Any]] = []
+        if attribute is not None:
+            filters.append({"operator": "EQUAL", "values": [{attribute.member: attribute.value}]})
         if after is not None or before is not None:
             ends = (after or _BEGINNING, whole_second(before or datetime.now(UTC) + _AHEAD))
-            between = {"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]}
-            request["searchCriteria"] = {"filters": [between]}
-        return self.find(request, f"data store {datastore_id}", page_size=page_size)
+            filters.append({"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]})
+        request = {"datastoreId": datastore_id, "searchCriteria": {"filters": filters} if filters else None}
+        found = self.find(request, f"data store {datastore_id}", page_size=page_size)
+        return found if attribute is None else _without_quoting(found, attribute)
 
     def watched_version(self, found: FoundVersions) -> VersionStatus | None:
         """
@@ -169,6 +187,19 @@ class HealthImagingHook(ImageSetActions, ImportJobs):
         """
         gone = found.latest is not None and found.latest.phase is Phase.DELETED
         return found.latest if gone else found.wanted
+
+
+def _without_quoting(found: Iterator[str], attribute: SearchedAttribute) -> Iterator[str]:
+    """Stream ids; an error of the search says which attribute was searched for, and not its value."""
+    try:
+        yield from found
+    except AwsCallError as error:
+        details = error.details()
+        if error.code == ResponseParserError.__name__:
+            details["message"] = f"{error.operation} got an answer that cannot be read."
+        details["message"] = details["message"].replace(attribute.value, f"<{attribute.name}>")
+        # Not from the error, whose own text a traceback would print.
+        raise type(error)(**details) from None
 
 
 def _is_elsewhere(endpoint_url: str | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 HookT = TypeVar("HookT", bound=ImageVersionHook)
+T = TypeVar("T")
 
 # The trigger times out by itself, and says what it last saw; Airflow's timeout is for a lost trigger.
 AIRFLOW_TIMEOUT_GRACE = timedelta(minutes=1)
@@ -83,6 +84,16 @@ class GateSensor(AwsBaseSensor[HookT]):
         """What the gate watches, and its settings, once the templates are rendered."""
         identity = {name: getattr(self, name) for name in self.service.identity_names}
         return Watch(self.service, identity, GateSettings.of(self.service, self))
+
+    @classmethod
+    def identity_of(cls, read: Callable[[str], Any], hook: HookT) -> dict[str, Any]:
+        """
+        Return the identity of a gate from its arguments, for a command that explains it.
+
+        :param read: returns an argument, rendered.
+        :param hook: a hook with the gate's connection, for what is found by a search.
+        """
+        return {name: read(name) for name in cls.service.identity_names}
 
     def execute(self, context: Context) -> Any:
         """
@@ -147,14 +158,18 @@ class GateSensor(AwsBaseSensor[HookT]):
         return opened
 
     def _poll_once(self, gate: Gate) -> bool:
+        return self._with_hook(gate.poll)
+
+    def _with_hook(self, call: Callable[[HookT], T]) -> T:
+        """Call with the hook; where credentials expired, once more with those of the connection now."""
         try:
-            return gate.poll(self.hook)
+            return call(self.hook)
         except AwsCallError as error:
             if not error.expired:
                 raise
             self.log.info("%s Resolving the connection again. %s", error.message, error.about)
         del self.hook
-        return gate.poll(self.hook)
+        return call(self.hook)
 
     def _persist_link(self, context: Context, gate: Gate, identity: Mapping[str, str]) -> None:
         try:

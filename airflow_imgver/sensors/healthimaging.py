@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
+from airflow_imgver.arguments.searches import ATTRIBUTES, way_of
+from airflow_imgver.arguments.times import duration_value
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.hooks.import_manifest import imported_image_sets
 from airflow_imgver.links.healthimaging import HealthImagingDICOMImportJobLink, HealthImagingImageSetLink
-from airflow_imgver.sensors.base import GateSensor, ImageVersionSensor
+from airflow_imgver.sensors.base import GateSensor
+from airflow_imgver.sensors.searching import SearchingSensor
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
 from airflow_imgver.services.import_job import DICOM_IMPORT_JOB
 from airflow_imgver.text import counted, number
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 MANY_IMAGE_SETS = 1_000
 
 
-class HealthImagingImageSetVersionSensor(ImageVersionSensor[HealthImagingHook]):
+class HealthImagingImageSetVersionSensor(SearchingSensor):
     """
     Waits until an image set's version is no longer being copied, updated, imported or deleted.
 
@@ -35,11 +39,26 @@ class HealthImagingImageSetVersionSensor(ImageVersionSensor[HealthImagingHook]):
     then a late listing or another writer's newer version does not mislead the gate. Further arguments are
     those of :class:`~airflow_imgver.sensors.base.ImageVersionSensor` and of Airflow's ``BaseSensorOperator``.
 
+    Name the image sets in exactly one way: by ``image_set_id``, or by one of the arguments that search. The
+    search is made when the gate starts, and returns a list. What is searched for may identify a patient:
+    Airflow stores it with the rendered fields; the log, XCom, errors and the trigger's arguments have ids
+    only.
+
     .. seealso::
         https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_ListImageSetVersions.html
 
     :param datastore_id: the data store, 32 digits and lower-case letters.
-    :param image_set_id: the image set, likewise, or a list of them.
+    :param image_set_id: the image set, likewise, or a list of them; also what the gate on an import returned,
+        with the versions that the import made.
+    :param study_instance_uid: all image sets of the study with this DICOM UID.
+    :param series_instance_uid: all image sets of the series with this DICOM UID.
+    :param accession_number: all image sets of the order with this accession number.
+    :param all_in_datastore: all image sets of the data store.
+    :param updated_after: with ``all_in_datastore``, only those that changed then or later: a datetime or an
+        ISO 8601 text, UTC unless it names an offset.
+    :param settle_for: seconds, or a timedelta, during which no search may find a new image set before the
+        gate opens, for example because an import is still making some; 0 searches once.
+    :param allow_empty: open where the search finds nothing, and return an empty list; else fail.
     :param allow_read_only: open on an image set that is the source of a running copy, which can be read
         (COPYING_WITH_READ_ONLY_ACCESS).
     """
@@ -49,19 +68,37 @@ class HealthImagingImageSetVersionSensor(ImageVersionSensor[HealthImagingHook]):
     trigger_class = HealthImagingImageSetVersionTrigger
     link_class = HealthImagingImageSetLink
     operator_extra_links = (HealthImagingImageSetLink(),)
-    template_fields = aws_template_fields("datastore_id", "image_set_id", "version")
+    template_fields = aws_template_fields(
+        "datastore_id", "image_set_id", "version", *ATTRIBUTES, "updated_after"
+    )
 
     def __init__(
         self,
         *,
         datastore_id: str,
-        image_set_id: str | Sequence[str],
+        image_set_id: str | Sequence[str] | Sequence[Mapping[str, Any]] | None = None,
+        study_instance_uid: str | None = None,
+        series_instance_uid: str | None = None,
+        accession_number: str | None = None,
+        all_in_datastore: bool = False,
+        updated_after: datetime | str | None = None,
+        settle_for: float | timedelta = 0.0,
+        allow_empty: bool = False,
         allow_read_only: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.datastore_id = datastore_id
         self.image_set_id = image_set_id
+        self.study_instance_uid = study_instance_uid
+        self.series_instance_uid = series_instance_uid
+        self.accession_number = accession_number
+        self.all_in_datastore = all_in_datastore
+        self.updated_after = updated_after
+        # Not templates, so a mistake shows when the Dag is parsed.
+        self.way = way_of(vars(self), updated_after=updated_after)
+        self.settle_for = duration_value(settle_for, "settle_for").total_seconds()
+        self.allow_empty = allow_empty
         self.allow_read_only = allow_read_only
 
 

@@ -35,8 +35,20 @@ HEALTHIMAGING = Service(
     client_type="medical-imaging",
     thing="image set",
     identity=(
-        IdentityField(name="datastore_id", member="datastoreId", thing="data store", **_ID),
-        IdentityField(name="image_set_id", member="imageSetId", thing="image set", **_ID),
+        IdentityField(
+            name="datastore_id",
+            member="datastoreId",
+            thing="data store",
+            example="12345678901234567890123456789012",
+            **_ID,
+        ),
+        IdentityField(
+            name="image_set_id",
+            member="imageSetId",
+            thing="image set",
+            example="ea92b0d8838c72a3f25d00d13616f87e",
+            **_ID,
+        ),
     ),
     about="image set {image_set_id} in data store {datastore_id}",
     # https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_ListImageSetVersions.html

@@ -20,6 +20,7 @@ DICOM_IMPORT_JOB = Job(
             thing="import job",
             pattern=r"[0-9a-z]{1,32}",
             rule="1 to 32 digits and lower-case letters",
+            example="3a4b5c6d7e8f90a1b2c3d4e5f6071829",
         ),
     ),
     about="import job {job_id} in data store {datastore_id}",

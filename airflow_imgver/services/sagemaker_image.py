@@ -44,6 +44,7 @@ SAGEMAKER_IMAGE = Service(
             pattern=r"[a-zA-Z0-9]([-.]?[a-zA-Z0-9]){0,62}",
             rule="1 to 63 letters and digits, with single hyphens or dots between them",
             thing="image",
+            example="analysis",
         ),
     ),
     about="image {image_name}",

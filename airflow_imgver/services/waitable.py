@@ -34,6 +34,7 @@ class IdentityField:
     :param pattern: AWS's pattern for the value.
     :param rule: the pattern in words, for errors and help texts.
     :param thing: what the field names, for help texts.
+    :param example: a value, for the examples in help texts; without one they show a placeholder.
     """
 
     name: str
@@ -41,6 +42,7 @@ class IdentityField:
     pattern: str
     rule: str
     thing: str
+    example: str = ""
 
     @property
     def option(self) -> str:

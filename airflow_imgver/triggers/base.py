@@ -49,6 +49,8 @@ class GateTrigger(BaseTrigger):
     :param silent_fail: log an error that would fail the gate, and go on waiting, as poke mode does.
     :param not_found_answers: the polls in a row that have already found nothing, for each that is missing.
     :param deadline: when to give up, ISO 8601; None leaves it to Airflow alone.
+    :param not_before: when the gate opens at the earliest, ISO 8601; the event then also has ``resume``, with
+        the ids and the deadline, for a sensor that searches again. Stored only where it is set.
     :param aws_conn_id: the Airflow connection for AWS.
     :param region_name: the AWS region.
     :param verify: whether to verify TLS certificates, or the path of a CA bundle.
@@ -68,6 +70,7 @@ class GateTrigger(BaseTrigger):
         silent_fail: bool = False,
         not_found_answers: dict[str, int] | None = None,
         deadline: str | None = None,
+        not_before: str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -82,6 +85,7 @@ class GateTrigger(BaseTrigger):
         self.silent_fail = silent_fail
         self.not_found_answers = not_found_answers
         self.deadline = deadline
+        self.not_before = not_before
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -91,7 +95,9 @@ class GateTrigger(BaseTrigger):
         """Return the class path and the keyword arguments that make this trigger again."""
         cls = type(self)
         rest = {name: getattr(self, name) for name in (*_PACE, *_CONNECTION)}
-        return f"{cls.__module__}.{cls.__qualname__}", {**self.watch.stored(), **rest}
+        # Only where it is set, so that an earlier release reads all other rows.
+        later = {} if self.not_before is None else {"not_before": self.not_before}
+        return f"{cls.__module__}.{cls.__qualname__}", {**self.watch.stored(), **rest, **later}
 
     @cached_property
     def watch(self) -> Watch:
@@ -114,7 +120,7 @@ class GateTrigger(BaseTrigger):
         await import_modules(self.service)
         from airflow_imgver.triggers.wait import Wait
 
-        pace = Pace(**{name: getattr(self, name) for name in _PACE})
+        pace = Pace(**{name: getattr(self, name) for name in _PACE}, not_before=self.not_before)
         yield TriggerEvent(await Wait(self.watch, pace, self.hook, self.log).event())
 
 

@@ -21,12 +21,14 @@ class Pace:
     :param exponential_backoff: double the pause with each poll.
     :param max_wait: the longest pause in seconds under ``exponential_backoff``; None for no limit.
     :param deadline: when to give up, ISO 8601; None for never.
+    :param not_before: when the gate opens at the earliest, ISO 8601; None for at once.
     """
 
     poke_interval: float
     exponential_backoff: bool = False
     max_wait: float | None = None
     deadline: str | None = None
+    not_before: str | None = None
 
     @property
     def soonest(self) -> float:
@@ -38,6 +40,12 @@ class Pace:
         if self.deadline is None:
             return float("inf")
         return datetime.fromisoformat(self.deadline).timestamp() - time.time()
+
+    def early(self) -> float:
+        """Return the seconds for which the gate may not open yet."""
+        if self.not_before is None:
+            return 0.0
+        return max(0.0, datetime.fromisoformat(self.not_before).timestamp() - time.time())
 
 
 class Schedule:

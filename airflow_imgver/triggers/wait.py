@@ -109,8 +109,26 @@ class Wait:
             if not gate.is_open:
                 self._log_waiting(gate)
         self._log.info("Open, waited until %s: %s", self._watch.settings.wait_until, gate)
+        if self._pace.not_before is not None and not await self._may_open():
+            return timeout_event(f"The gate timed out. {gate.last_seen}")
         many = gate.size > IDS_A_TURN
-        return open_event(await asyncio.to_thread(gate.plain) if many else gate.plain())
+        return open_event(
+            await asyncio.to_thread(gate.plain) if many else gate.plain(),
+            resume=None if self._pace.not_before is None else self._resume(),
+        )
+
+    async def _may_open(self) -> bool:
+        """Wait until the gate may open; returns whether that is before its deadline."""
+        self._end()
+        early = self._pace.early()
+        if early > 0:
+            self._log.info("Waiting for another %.0f s, in case new ones appear.", early)
+            await asyncio.sleep(min(early, max(0.0, self._pace.left())))
+        return self._pace.left() > 0
+
+    def _resume(self) -> dict[str, Any]:
+        """Return what the sensor needs to go on, which keeps nothing of its own."""
+        return {"ids": self._watch.identity[self._watch.service.key.name], "deadline": self._pace.deadline}
 
     # --- polls ---
 

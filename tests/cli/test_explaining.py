@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -430,6 +431,28 @@ def test_a_person_reads_labelled_lines(change: Change, run: Run, bundles: str) -
         *("task", "state", "waits for", "asks", "gives up", "aws says", "verdict", "why", "next poll"),
     ]
     assert all("\x1b" not in line for line in lines)
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_person_reads_times_to_the_second_and_how_far_away_they_are(change: Change, run: Run) -> None:
+    ends = datetime.now(UTC) + timedelta(hours=2, minutes=5, seconds=30)
+    change("copied", "deferred", trigger=trigger(deadline=ends.isoformat()))
+
+    shown = run("explain", "clinic", "copied", "night").out
+
+    assert re.search(r"^gives up +\S+:\d\dZ \(in 2 h 5 min\)$", shown, re.MULTILINE)
+    assert re.search(r"^state +deferred, started at \S+:\d\dZ \((\d+ s ago|now)\)$", shown, re.MULTILINE)
+    assert re.search(r"createdAt 2023-03-28T18:12:06Z \([\d,]+ days ago\)$", shown, re.MULTILINE)
+
+
+def test_a_text_of_awss_that_looks_like_a_time_is_shown_as_it_is(change: Change, run: Run) -> None:
+    entry = image_set_entry(2, "COPY_FAILED", message="2026-13-01T00:00:00Z")
+    change("copied", "deferred", trigger=trigger())
+    with stub_aws(lambda _: Answer({"imageSetPropertiesList": [entry]})) as stub:
+        done = run("explain", "clinic", "copied", "night", AIRFLOW_CONN_AWS_DEFAULT=connection_json(stub.url))
+
+    assert done.status == 0, done.err
+    assert "message 2026-13-01T00:00:00Z\n" in done.out
 
 
 # --- what cannot be explained ---

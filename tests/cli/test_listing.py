@@ -6,6 +6,7 @@ import json
 import re
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import airflow
 import pytest
@@ -318,27 +319,57 @@ def test_the_ca_bundle_of_the_command_line_is_opened(run: Run, emulator_url: str
     assert "No such file" in done.err
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120, 160])
-def test_a_terminal_of_any_width_is_shown_every_field(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+ENTRIES = {
+    "usual": [image_set_entry(2, "COPY_FAILED", message=MISMATCH), image_set_entry(1, "COPIED")],
+    "wide": [
+        image_set_entry(2, "COPY_FAILED", message=MISMATCH, isPrimary=True),
+        image_set_entry(1, "COPYING_WITH_READ_ONLY_ACCESS", "LOCKED", overrides={"forced": True}),
+    ],
+}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 160, 250])
+@pytest.mark.parametrize("entries", ENTRIES.values(), ids=ENTRIES)
+def test_a_terminal_of_any_width_is_shown_every_word_in_one_piece(
+    entries: list[Any], columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = on_a_terminal(entries, columns, monkeypatch)
+
+    words = {
+        *MISMATCH.split(),
+        *("2023-03-28", "18:13:06Z"),
+        *(entry["ImageSetWorkflowStatus"] for entry in entries),
+        *("forced" for entry in entries if "overrides" in entry),
+    }
+    assert max(map(len, shown.splitlines())) <= columns
+    assert not {word for word in words if word not in shown}
+
+
+def test_a_terminal_of_80_columns_is_shown_a_table_and_a_narrow_one_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = on_a_terminal(ENTRIES["usual"], 80, monkeypatch)
+    narrow = on_a_terminal(ENTRIES["usual"], 60, monkeypatch)
+
+    assert any(line.startswith("2       | ACTIVE | COPY_FAILED | ") for line in wide.splitlines())
+    assert "|" not in narrow
+    assert "ImageSetWorkflowStatus  COPY_FAILED" in narrow
+    assert narrow.index("COPY_FAILED") < narrow.index("\n\nversionId") < narrow.index("COPIED")
+
+
+def on_a_terminal(entries: list[Any], columns: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what a terminal shows of a listing, without its colors."""
     from airflow_imgver.cli.output import write
     from airflow_imgver.services.healthimaging import HEALTHIMAGING
 
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm")
-    entries = [
-        image_set_entry(2, "COPY_FAILED", message=MISMATCH),
-        image_set_entry(1, "COPIED", overrides={"forced": True}),
-    ]
     terminal = Terminal()
     response = as_plain({"imageSetPropertiesList": entries})
     write(response, "table", terminal, service=HEALTHIMAGING, color="off")
-
-    lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines() if "|" in line]
-    folded = zip(*(line.split("|") for line in lines), strict=True)
-    cells = "".join(part.strip() for column in folded for part in column).replace(" ", "")
-    assert max(map(len, lines)) <= columns
-    for shown in (MISMATCH, '{"forced": true}', "2023-03-28T18:13:06Z", "COPY_FAILED"):
-        assert shown.replace(" ", "") in cells
+    return "\n".join(
+        line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    )
 
 
 class Terminal(StringIO):

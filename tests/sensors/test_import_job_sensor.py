@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
-from imports import (
+from import_jobs import (
     BUCKET,
     CANNOT_READ,
     JOB,

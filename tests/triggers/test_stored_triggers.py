@@ -84,7 +84,7 @@ def test_every_argument_of_the_constructor_is_stored(trigger: GateTrigger) -> No
         if issubclass(cls, GateTrigger):
             arguments |= set(inspect.signature(cls.__init__).parameters) - {"self", "kwargs"}
     # Stored only where there are any, so that an earlier release reads all other rows.
-    assert set(trigger.serialize()[1]) == arguments - {"not_found_answers"}
+    assert set(trigger.serialize()[1]) == arguments - {"not_found_answers", "not_before"}
 
 
 @pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
@@ -110,3 +110,10 @@ def test_a_stored_turn_still_makes_a_trigger_that_means_the_same() -> None:
         **Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(stored))
     )
     assert trigger.serialize() == ("airflow_imgver.triggers.turn.TurnTrigger", stored)
+
+
+@pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
+def test_the_time_before_which_a_gate_does_not_open_is_stored_and_read_again(trigger: GateTrigger) -> None:
+    _, kwargs = trigger.serialize()
+    later = {**kwargs, "not_before": "2026-11-28T03:57:10+00:00"}
+    assert type(trigger)(**later).serialize()[1] == later
