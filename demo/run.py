@@ -46,13 +46,12 @@ def show_results(stack: Stack, copy: FollowedRun, build: FollowedRun, console: C
 
 
 def show_reports(stack: Stack, report: FollowedRun, console: Console) -> list[str]:
-    """Print the counts of the reports; return the paths of their pages."""
+    """Print the headlines of the reports; return the paths of their pages."""
     pages = []
     console.print()
     for task_id in ("report_image_sets", "report_images"):
         summary = stack.api.xcom(report.dag_id, report.run_id, task_id)
-        counts = ", ".join(f"{count} {what}" for what, count in summary["attention"].items())
-        console.print(f"{task_id}: {summary['rows']} versions, of which {counts}", highlight=False)
+        console.print(f"{task_id}: {summary['rows']} versions. {summary['headline']}.", highlight=False)
         pages += [path for path in summary["paths"] if path.endswith(".html")]
     console.print()
     return pages

@@ -9,10 +9,13 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import boto3
+from botocore.config import Config
 
 from demo.airflow_api import API_SERVER, AirflowApi
 from demo.processes import Child, Processes, StackError
@@ -20,6 +23,8 @@ from demo.processes import Child, Processes, StackError
 CHECKOUT = Path(__file__).resolve().parent.parent
 DAGS = CHECKOUT / "dags"
 STATE = CHECKOUT / "demo" / "state.json"
+
+TOPIC = "imgver-reports"
 
 COMPONENTS = ("api-server", "dag-processor", "triggerer")
 START_LIMIT_SECONDS = 180
@@ -98,6 +103,7 @@ def _started(folder: Path, transition_seconds: float, environment: dict[str, str
         )
         airflow.run("migrate", "airflow", "db", "migrate")
         aws_url = address_of(emulator)
+        create_topic(aws_url)
         airflow.environment["AIRFLOW_CONN_AWS_DEFAULT"] = aws_connection(aws_url)
         for component in COMPONENTS:
             airflow.start(component, "airflow", component)
@@ -211,6 +217,21 @@ def address_of(emulator: Child) -> str:
     raise StackError(
         f"The embedded AWS did not start within {START_LIMIT_SECONDS} s. Its log is {emulator.log}"
     )
+
+
+def create_topic(aws_url: str) -> str:
+    """Create the SNS topic that ``example_version_report`` sends to, and return its ARN."""
+    with closing(
+        boto3.client(
+            "sns",
+            endpoint_url=aws_url,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",  # for the embedded AWS
+            config=Config(proxies={}),
+        )
+    ) as sns:
+        return str(sns.create_topic(Name=TOPIC)["TopicArn"])
 
 
 def _wait_until_ready(stack: Stack) -> None:

@@ -90,6 +90,7 @@ MODEL_PACKAGE = Service(
     hook="model_packages.ModelPackageHook",
     sensor="model_packages.ModelPackageSensor",
     link="model_packages.ModelPackageGroupLink",
+    report="model_packages.ModelPackageReportOperator",
 )
 
 

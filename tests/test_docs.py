@@ -184,6 +184,8 @@ def test_the_summary_of_the_reporting_page_is_what_the_operator_returns(tmp_path
     summary = report.execute(context_of())
 
     assert list(summary) == list(sample)
+    for text in ("text", "html"):
+        summary[text] = summary[text].replace(str(tmp_path), "/srv/reports")
     differ = {"paths", "made_at"}
     assert {key: value for key, value in summary.items() if key not in differ} == {
         key: value for key, value in sample.items() if key not in differ

@@ -59,7 +59,13 @@ def run(dag: DAG, task_id: str) -> tuple[str, list[Any]]:
 
 
 def test_the_page_has_a_dag_in_each_block(dags: dict[str, DAG]) -> None:
-    assert set(dags) == {"describe_study", "export_each", "export_recent", "report_failed_copy"}
+    assert set(dags) == {
+        "describe_study",
+        "export_each",
+        "export_recent",
+        "morning_message",
+        "report_failed_copy",
+    }
     assert len(blocks(RECIPES, "python")) == len(dags)
 
 
@@ -108,6 +114,20 @@ def test_a_failed_gate_calls_back_and_notifies_with_the_reason_of_aws(
     assert sent["Subject"] == "wait_for_copy failed"
     assert MISMATCH in sent["Message"]
     assert DATASTORE in sent["Message"]
+
+
+def test_a_report_sends_its_message_when_something_needs_attention(
+    dags: dict[str, DAG], emulator_url: str
+) -> None:
+    queue = Topic(emulator_url, "imaging-alerts")
+
+    state, values = run(dags["morning_message"], "send")
+
+    assert (state, values) == ("success", [True])
+    (sent,) = queue.messages()
+    assert sent["Subject"] == "1 failed"
+    assert f"image set {FAILED_YESTERDAY}: {MISMATCH}" in sent["Message"]
+    assert f"/tmp/reports/image_sets.html#failed-{FAILED_YESTERDAY}-2" in sent["Message"]
 
 
 class Topic:

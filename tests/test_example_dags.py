@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pendulum
 import pytest
@@ -14,10 +14,12 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.utils.session import create_session
 from moto.moto_api import state_manager
+from moto.sns.models import sns_backends
 from support import client_of, dag_bags, make_known
 
 from airflow_imgver.emulator import calls, inject_fault
 from airflow_imgver.emulator.state import load
+from demo.stack import create_topic
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DAGS = CHECKOUT / "dags"
@@ -45,9 +47,10 @@ def dags(metadata_database: None) -> dict[str, DAG]:
 
 
 @pytest.fixture
-def aws(aws_connection: str) -> str:
+def aws(aws_connection: str, emulator_url: str) -> str:
     """The embedded AWS with the demo's state; a change settles at the second poll."""
     load(STATE)
+    create_topic(emulator_url)
     for model in CHANGES:
         state_manager.set_transition(model, {"progression": "manual", "times": 2})
     return aws_connection
@@ -214,12 +217,48 @@ def test_no_example_calls_boto3_itself() -> None:
         assert "Hook" not in file.read_text(encoding="utf-8"), file.name
 
 
+@pytest.fixture
+def broken_build(aws: str) -> str:
+    """An image whose last build failed on 5 October, and no later one is good."""
+    arn = "arn:aws:sagemaker:us-east-1:123456789012"
+    entry = {
+        "ImageArn": f"{arn}:image/studio-broken",
+        "ImageVersionArn": f"{arn}:image-version/studio-broken/1",
+        "ImageVersionStatus": "CREATE_FAILED",
+        "Version": 1,
+        "CreationTime": "2026-10-05T09:00:00+00:00",
+        "LastModifiedTime": "2026-10-05T09:03:00+00:00",
+        "FailureReason": "The container image was not found in Amazon ECR.",
+    }
+    load({"sagemaker": {"studio-broken": [entry]}})
+    return "studio-broken"
+
+
+class Sent(NamedTuple):
+    """A message that the topic got."""
+
+    message: str
+    subject: str
+
+
+def sent_to_the_topic() -> list[Sent]:
+    """The messages that the topic of the example got."""
+    (topic,) = sns_backends["123456789012"]["us-east-1"].topics.values()
+    # The amazon provider sends a message for all kinds of subscribers.
+    return [
+        Sent(json.loads(message)["default"], subject) for _, message, subject, *_ in topic.sent_notifications
+    ]
+
+
+SUMMARIES = ("image_sets.summary.json", "images.summary.json")
+
+
 def reported_on(day: pendulum.DateTime, dags: dict[str, DAG], folder: Path) -> Run:
     """A run of the report of a day, as the scheduler makes it when the day has ended."""
     return Run(dags["example_version_report"], {"folder": str(folder)}, logical_date=day.add(days=1))
 
 
-@pytest.mark.usefixtures("aws")
+@pytest.mark.usefixtures("broken_build")
 def test_the_report_example_notifies_of_a_failure_and_says_where_to_read_on(
     dags: dict[str, DAG], tmp_path: Path
 ) -> None:
@@ -230,9 +269,17 @@ def test_the_report_example_notifies_of_a_failure_and_says_where_to_read_on(
     summary = run.xcom("report_images")
     assert summary["updated_after"] == "2026-10-05T00:00:00+00:00"
     assert summary["updated_before"] == "2026-10-06T00:00:00+00:00"
-    assert [failure["status"] for failure in summary["failures"]] == ["CREATE_FAILED"]
-    _, of_images = run.xcom("tell_somebody").splitlines()
-    assert of_images.startswith(f"1 failed, 0 stuck, 0 unreadable: {tmp_path}")
+    assert [(failure["id"], failure["good_successor"]) for failure in summary["failures"]] == [
+        ("studio-broken", None),
+        ("studio-imaging", 2),
+    ]
+    (sent,) = sent_to_the_topic()
+    assert sent.message == run.xcom("tell_somebody")
+    assert sent.subject == "Image sets: Nothing needs attention. Images: 1 failed."
+    of_image_sets, of_images = sent.message.split("\n\n")
+    assert of_image_sets.startswith("Nothing needs attention: data store")
+    assert of_images == summary["text"]
+    assert of_images.splitlines()[-1].startswith(f"{tmp_path}/20261005T000000/images.html#failed-")
     folder = tmp_path / "20261005T000000"
     assert sorted(path.name for path in folder.iterdir()) == [
         "image_sets.csv",
@@ -253,7 +300,8 @@ def test_the_report_example_of_a_quiet_day_goes_on_and_leaves_an_empty_report_of
     assert run.state == "success"
     assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("skipped", "success")
     assert run.xcom("report_image_sets")["rows"] == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["20261101T000000"]
+    assert sent_to_the_topic() == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["20261101T000000", *SUMMARIES]
 
 
 @pytest.mark.usefixtures("aws")
@@ -271,7 +319,15 @@ def test_the_report_example_without_a_logical_date_covers_the_24_hours_before_it
         "2026-10-05T12:00:00+00:00",
         "2026-10-06T12:00:00+00:00",
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["20261005T120000"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["20261005T120000", *SUMMARIES]
+
+
+@pytest.mark.usefixtures("broken_build")
+def test_the_report_example_compares_with_the_day_before(dags: dict[str, DAG], tmp_path: Path) -> None:
+    reported_on(pendulum.datetime(2026, 10, 5), dags, tmp_path)
+    next_day = reported_on(pendulum.datetime(2026, 10, 6), dags, tmp_path)
+
+    assert next_day.xcom("report_images")["since"]["failed"] == {"new": 0, "still": 1, "gone": 0}
 
 
 def test_the_report_example_covers_each_day_once_and_whole(dags: dict[str, DAG]) -> None:

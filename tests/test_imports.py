@@ -46,7 +46,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "query",
         "reports",
     },
-    "cli": {"exceptions", "text", "services", "arguments", "hooks", "gate", "triggers", "sensors", "query"},
+    "cli": {
+        *{"exceptions", "text", "services", "arguments", "hooks", "gate", "triggers", "sensors", "query"},
+        *{"operators", "reports"},
+    },
     "__main__": {"cli"},
     "emulator": set(),
 }

@@ -14,8 +14,9 @@ from importlib import import_module
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
 
-from airflow_imgver.cli.examples import EXPLAIN_EXAMPLES, listing_examples, waiting_examples
+from airflow_imgver.cli.examples import EXPLAIN_EXAMPLES, REPORT_EXAMPLES, listing_examples, waiting_examples
 from airflow_imgver.cli.option_groups import ForConnection, FromAwsCli, Required, Usual
+from airflow_imgver.cli.report_options import REPORTING
 from airflow_imgver.services import SERVICES, WAITABLES
 from airflow_imgver.services.description import Filter, IdentityField, Service
 from airflow_imgver.services.waitable import Waitable
@@ -271,10 +272,18 @@ EXPLAIN = ActionCommand(
     args=(ARG_DAG_ID, ARG_TASK_ID, ARG_RUN_ID, ARG_MAP_INDEX, ARG_EXPLAIN_OUTPUT, *OVERRIDES),
     epilog=EXPLAIN_EXAMPLES,
 )
+REPORT = ActionCommand(
+    name="report",
+    help="Write a report on a data store or on images: what failed, what is stuck, what changed",
+    func=lazy_load_command("airflow_imgver.cli.reporting.report"),
+    args=(*REPORTING, ARG_EXPLAIN_OUTPUT, *CONNECTION),
+    epilog=REPORT_EXAMPLES,
+)
 COMMANDS = (
     *map(list_command, SERVICES),
     *map(wait_command, WAITABLES),
     EXPLAIN,
+    REPORT,
 )
 
 

@@ -36,3 +36,12 @@ def _examples(*commands: list[str]) -> str:
 
 _RUN = ["airflow imgver explain clinic wait_for_copy", "manual__2026-11-20T22:00:00+00:00"]
 EXPLAIN_EXAMPLES = _examples(_RUN, [*_RUN, "--map-index 3", "--output json"])
+
+REPORT_EXAMPLES = _examples(
+    [
+        "airflow imgver report",
+        "--datastore-id 12345678901234567890123456789012",
+        "--outputs report.html report.csv",
+    ],
+    ["airflow imgver report", "--name-contains studio-", "--outputs images.csv", "--fail-on failed,stuck"],
+)

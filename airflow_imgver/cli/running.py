@@ -18,7 +18,14 @@ import airflow
 from airflow.configuration import conf
 from airflow.logging_config import configure_logging
 
-from airflow_imgver.exceptions import GateError, InvalidIdentityError, InvalidQueryError, InvalidTokenError
+from airflow_imgver.exceptions import (
+    GateError,
+    InvalidIdentityError,
+    InvalidQueryError,
+    InvalidTokenError,
+    ReportNotPublishedError,
+    UnreadableError,
+)
 
 Rest = ParamSpec("Rest")
 
@@ -45,10 +52,14 @@ class NotExplainedError(RuntimeError):
     """A task instance that does not exist, is not a gate, or has not started."""
 
 
+class FindingsError(RuntimeError):
+    """A report with findings of a kind that ``--fail-on`` names."""
+
+
 _STATUSES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
     ((UsageError, InvalidIdentityError, InvalidQueryError, InvalidTokenError), USAGE),
     ((TimedOutError,), TIMED_OUT),
-    ((NotExplainedError, GateError), FAILED),
+    ((NotExplainedError, FindingsError, UnreadableError, ReportNotPublishedError, GateError), FAILED),
 )
 
 

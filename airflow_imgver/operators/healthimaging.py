@@ -19,6 +19,7 @@ from airflow_imgver.operators.report import TEMPLATED, VersionReportOperator
 from airflow_imgver.reports.found import Candidate
 from airflow_imgver.reports.rows import Scope
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.text import counted
 
 __all__ = [
     "HealthImagingCopyImageSetOperator",
@@ -85,7 +86,14 @@ class HealthImagingVersionReportOperator(VersionReportOperator[HealthImagingHook
 
     def _where(self) -> str:
         self.service.check({"datastore_id": self.datastore_id}, only=("datastore_id",))
-        return f"data store {self.datastore_id}"
+        where = f"data store {self.datastore_id}"
+        if self.image_set_ids is None:
+            return where
+        count = len(self._checked_names(self.image_set_ids, "image_set_ids"))
+        return f"{counted(count, 'image set')} by id in {where}"
+
+    def _is_search(self) -> bool:
+        return self.image_set_ids is None
 
     def _candidates(self, scope: Scope) -> Iterator[Candidate]:
         if self.image_set_ids is None:

@@ -122,6 +122,9 @@ class SageMakerImageVersionReportOperator(VersionReportOperator[SageMakerImageHo
             return f"image {names[0]}" if len(names) == 1 else f"{len(names)} images by name"
         return f"images with {self.name_contains} in their names" if self.name_contains else "all images"
 
+    def _is_search(self) -> bool:
+        return self.image_names is None
+
     def _candidates(self, scope: Scope) -> Iterable[Candidate]:
         if self.image_names is None:
             return super()._candidates(scope)

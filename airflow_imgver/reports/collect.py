@@ -63,6 +63,8 @@ class Collection:
     :param progress: logs how far the run is.
     :param stop: ends the run where it is set elsewhere.
     :param pauses: seconds between the attempts at one.
+    :param earlier: those that needed attention in the report before: where they still do, they are in this
+        one too, whenever they changed.
     """
 
     hook: ImageVersionHook
@@ -72,6 +74,7 @@ class Collection:
     progress: Progress
     stop: Event = field(default_factory=Event)
     pauses: tuple[float, ...] = PAUSES
+    earlier: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[History | Unread]:
         """
@@ -124,6 +127,8 @@ class Collection:
             except AwsCallError as error:
                 if error.expired:
                     raise
+                if error.code in self.hook.service.missing_codes and self._is_only_earlier(candidate):
+                    return None  # deleted since: no one has to act
                 pause = next(pauses, None) if error.transient else None
                 if pause is None or self.stop.is_set():
                     return Unread(candidate.name, str(error), error.code, error.transient)
@@ -139,9 +144,15 @@ class Collection:
 
     def _within_scope(self, candidate: Candidate, rows: list[Row]) -> History | None:
         inside = candidate.certain or any(
-            row.attention is Attention.STUCK or self.scope.covers(row.status.changed_at) for row in rows
+            row.attention is Attention.STUCK
+            or self.scope.covers(row.status.changed_at)
+            or (row.is_open and self._is_only_earlier(candidate))
+            for row in rows
         )
         return History(candidate.name, rows) if inside else None
+
+    def _is_only_earlier(self, candidate: Candidate) -> bool:
+        return not candidate.certain and candidate.name in self.earlier
 
 
 class _Patience:

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from airflow_imgver.exceptions import ReportNotPublishedError
 from airflow_imgver.reports.contents import Contents
+from airflow_imgver.reports.earlier import Since
 from airflow_imgver.reports.outputs import PAGE, Output
 from airflow_imgver.reports.rows import Row, columns_of
 from airflow_imgver.reports.tables import CsvFile, JsonLinesFile, ParquetFile, TableFile
@@ -79,22 +80,23 @@ class Files:
         for file in self._open:
             file.add(rows)
 
-    def publish(self, contents: Contents) -> list[str]:
+    def publish(self, contents: Contents, since: Since | None = None) -> list[str]:
         """
         Finish all files, and only then replace the outputs.
 
         :param contents: the contents of the page.
+        :param since: the comparison with the report before, for the page.
         :return: the paths of the outputs, in their order.
         :raises ReportNotPublishedError: an output could not be replaced; says which ones are new.
         """
         for file in self._open:
             file.close()
         tables = [str(output) for output in self._outputs if output.suffix != PAGE]
-        for path in self._made:
+        for path, output in zip(self._made, self._outputs, strict=True):
             if path.suffix == PAGE:
                 from airflow_imgver.reports.page import render
 
-                path.write_text(render(contents, tables), encoding="utf-8")
+                path.write_text(render(contents, tables, str(output), since), encoding="utf-8")
         with ExitStack() as leaving:
             moves = []
             for path, output in zip(self._made, self._outputs, strict=True):
@@ -114,6 +116,16 @@ class Files:
                     f"{output} could not be written ({type(error).__name__}: {error}). "
                     f"These outputs are new: {done}. The others are unchanged."
                 ) from error
+
+
+def publish_text(text: str, output: Output) -> None:
+    """Replace one more output, a small one, in one step."""
+    with TemporaryDirectory(prefix="imgver-report-") as folder, ExitStack() as leaving:
+        made = Path(folder, "text")
+        made.write_text(text, encoding="utf-8")
+        move, discard = _stage(made, output)
+        leaving.callback(discard)
+        move()
 
 
 Staged = tuple[Callable[[], None], Callable[[], None]]

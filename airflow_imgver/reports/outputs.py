@@ -22,6 +22,9 @@ SUFFIXES = (PAGE, ".csv", ".jsonl", ".parquet")
 NEEDS = {PAGE: ("jinja2", "matplotlib"), ".parquet": ("pyarrow",)}
 EXTRA = "airflow-provider-imgver[report]"
 S3 = frozenset({"s3", "s3a"})
+SUMMARY = ".json"
+# What a page's name ends in, and what the name of the summary beside it does.
+BESIDE_A_PAGE = ".summary.json"
 
 
 class Output:
@@ -30,23 +33,33 @@ class Output:
 
     :param given: the path or URL; ``s3://a_connection@bucket/key`` names an Airflow connection.
     :param connection: the operator's connection settings, as a hook takes them; S3 is reached with them too.
+    :param suffixes: what its name may end in.
+    :param argument: the operator's argument, for the error.
     :raises InvalidOutputError: nothing can be written to it, or a library is missing.
     """
 
-    def __init__(self, given: str, connection: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        given: str,
+        connection: Mapping[str, Any],
+        suffixes: Sequence[str] = SUFFIXES,
+        argument: str = "outputs",
+    ) -> None:
         if not isinstance(given, str | os.PathLike):
-            raise InvalidOutputError(f"outputs must contain paths, not {given!r}.")
+            raise InvalidOutputError(f"{argument} must contain paths, not {given!r}.")
         text = os.path.expanduser(given)
         self.suffix = PurePosixPath(text).suffix
-        if self.suffix not in SUFFIXES or text.endswith("/"):
+        if self.suffix not in suffixes or text.endswith("/"):
+            what = "an output" if argument == "outputs" else argument
             raise InvalidOutputError(
-                f"The name of an output must end in {', '.join(SUFFIXES)}, unlike {str(given)!r}."
+                f"The name of {what} must end in {', '.join(suffixes)}, unlike {str(given)!r}."
             )
         if missing := [library for library in NEEDS.get(self.suffix, ()) if find_spec(library) is None]:
             raise InvalidOutputError(
                 f"An output in {self.suffix} needs {' and '.join(missing)}: pip install '{EXTRA}'."
             )
         self._connection = connection
+        self._text = text
         self.path = self._open(text)
 
     def _open(self, text: str) -> ObjectStoragePath:
@@ -109,6 +122,42 @@ class Output:
 
     def __str__(self) -> str:
         return os.path.abspath(self.path.path) if self.is_local else str(self.path)
+
+    def beside(self) -> Output:
+        """Return the summary beside this page."""
+        name = self._text.removesuffix(self.suffix) + BESIDE_A_PAGE
+        return Output(name, self._connection, (SUMMARY,), "summary_file")
+
+    def read(self, most: int) -> bytes | None:
+        """
+        Read what it holds.
+
+        :param most: how many bytes at the most.
+        :return: None where there is no such file or object.
+        """
+        if self.is_in_s3:
+            return self._read_from_s3(most)
+        try:
+            if self.is_local:
+                with self.file.open("rb") as local:
+                    return local.read(most)
+            with self.path.fs.open(self.path.path, "rb") as elsewhere:
+                return bytes(elsewhere.read(most))
+        except FileNotFoundError:
+            return None
+
+    def _read_from_s3(self, most: int) -> bytes | None:
+        from botocore.exceptions import ClientError
+
+        bucket, key = self.bucket_and_key
+        client: Any = self.s3.conn
+        try:
+            with client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+                return bytes(body.read(most))
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                return None
+            raise
 
     # --- checks ---
 
@@ -189,6 +238,24 @@ def outputs_of(outputs: Sequence[str], connection: Mapping[str, Any] | None = No
     for output in read:
         output.check()
     return read
+
+
+def summary_of(
+    given: str | None, outputs: Sequence[Output], connection: Mapping[str, Any] | None = None
+) -> Output | None:
+    """
+    Return the file of the summary: the one given, or the one beside the first page; None without both.
+
+    :param given: a path or URL that ends in ``.json``.
+    :param outputs: the outputs of the report.
+    :param connection: the operator's connection settings.
+    :raises InvalidOutputError: it cannot be written.
+    """
+    if given:
+        output = Output(given, connection or {}, (SUMMARY,), "summary_file")
+        output.check()
+        return output
+    return next((output.beside() for output in outputs if output.suffix == PAGE), None)
 
 
 def _is_local(path: ObjectStoragePath) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,7 @@ DERIVED = (
     Column(name="is_latest", type="truth"),
     Column(name="age_seconds", type="number"),
     Column(name="attention", type="text"),
+    Column(name="good_successor", type="number"),
 )
 
 
@@ -38,6 +39,7 @@ class Row:
     :param status: the status that the hook read.
     :param age_seconds: seconds from its last change to the report; None without a time.
     :param attention: why it needs attention, if it does.
+    :param good_successor: where it failed, the latest version after it that is ready; None without one.
     :param values: column to value, as the table files hold it: text, int, bool, an aware datetime, or None.
     """
 
@@ -45,7 +47,15 @@ class Row:
     status: VersionStatus
     age_seconds: int | None
     attention: Attention | None
+    good_successor: int | None
     values: Mapping[str, Any]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has to act: it is stuck, or it failed and no later version is good."""
+        if self.attention is Attention.FAILED:
+            return self.good_successor is None
+        return self.attention is Attention.STUCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,8 @@ class Scope:
     :param before: and before this time; None for up to now.
     :param stuck_after: a busy version that has not changed for longer is stuck.
     :param made_at: when the report was begun; ages count up to it.
+    :param partition: the AWS partition, for links to the console.
+    :param identity: the fields that all image sets or images have in common, for example the data store.
     """
 
     where: str
@@ -67,20 +79,27 @@ class Scope:
     before: datetime | None
     stuck_after: timedelta
     made_at: datetime
+    partition: str = "aws"
+    identity: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def interval(self) -> str:
         """The interval in words."""
-        if self.after is None:
-            return f"all the time before {timestamp(self.before)}" if self.before else "all the past"
-        end = timestamp(self.before) if self.before else f"{timestamp(self.made_at)} (now)"
-        return f"{timestamp(self.after)} to {end}"
+        return interval_in_words(self.after, self.before, self.made_at)
 
     def covers(self, when: datetime | None) -> bool:
         """Whether a change at that time is news."""
         if when is None:
             return self.after is None and self.before is None
         return (self.after is None or when >= self.after) and (self.before is None or when < self.before)
+
+
+def interval_in_words(after: datetime | None, before: datetime | None, made_at: datetime) -> str:
+    """Return the interval of a report in words."""
+    if after is None:
+        return f"all the time before {timestamp(before)}" if before else "all the past"
+    end = timestamp(before) if before else f"{timestamp(made_at)} (now)"
+    return f"{timestamp(after)} to {end}"
 
 
 def columns_of(service: Service) -> tuple[Column, ...]:
@@ -101,9 +120,10 @@ def rows_of(
     """
     latest = max((status.number for status in statuses), default=None)
     gone = any(status.number == latest and status.phase is Phase.DELETED for status in statuses)
+    good = max((status.number for status in statuses if status.phase is Phase.READY), default=None)
     members = service.members(identity)
     return [
-        _row(service, scope, members, status, is_latest=status.number == latest, gone=gone)
+        _row(service, scope, members, status, is_latest=status.number == latest, gone=gone, good=good)
         for status in statuses
     ]
 
@@ -116,7 +136,9 @@ def _row(
     *,
     is_latest: bool,
     gone: bool,
+    good: int | None,
 ) -> Row:
+    successor = _good_successor(status, good)
     age, attention = _age(status, scope), _attention(service, scope, status, is_latest=is_latest, gone=gone)
     derived = {
         **members,
@@ -125,12 +147,13 @@ def _row(
         "is_latest": is_latest,
         "age_seconds": age,
         "attention": attention,
+        "good_successor": successor,
     }
     values = {
         column.name: derived[column.name] if column.name in derived else _member(status.entry, column)
         for column in columns_of(service)
     }
-    return Row(members[service.key.member], status, age, attention, values)
+    return Row(members[service.key.member], status, age, attention, successor, values)
 
 
 def _age(status: VersionStatus, scope: Scope) -> int | None:
@@ -155,6 +178,17 @@ def _attention(
     if service.keeps_superseded and not is_latest and not gone and status.phase is not Phase.DELETED:
         return Attention.SUPERSEDED
     return None
+
+
+def _good_successor(status: VersionStatus, good: int | None) -> int | None:
+    """
+    Return the good version that made a failure a thing of the past, if there is one.
+
+    A deletion that failed has none: a later version does not delete the earlier one.
+    """
+    if status.phase is not Phase.FAILED or status.deletion_failed or good is None or good < status.number:
+        return None
+    return good
 
 
 _TYPES = {"text": str, "number": int, "truth": bool, "time": datetime}

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_imgver.reports.addresses import anchor
 from airflow_imgver.reports.contents import Contents
+from airflow_imgver.reports.earlier import Since
+from airflow_imgver.reports.message import as_html, as_text, headline
 from airflow_imgver.reports.rows import Attention
 from airflow_imgver.text import as_plain
 from airflow_imgver.versions import Phase
@@ -15,16 +18,22 @@ NAMED = 20
 TEXT = 300
 
 
-def summary(contents: Contents, paths: Sequence[str]) -> dict[str, Any]:
+def summary(contents: Contents, paths: Sequence[str], since: Since | None = None) -> dict[str, Any]:
     """
     Sum a report up, in plain lists and dicts.
 
     :param contents: the contents of the report.
     :param paths: the files of the report.
+    :param since: the comparison with the report before, if there is one.
     """
     scope = contents.scope
-    failures = contents.findings[Attention.FAILED].first[:NAMED]
+    failures = contents.failed.first[:NAMED]
     summed_up = {
+        "headline": headline(contents),
+        "text": as_text(contents, paths),
+        "html": as_html(contents, paths),
+        "needs_attention": contents.needs_attention,
+        "since": None if since is None else _compared(since),
         "read": contents.read,
         "rows": contents.rows,
         "phases": {phase.value: contents.by_phase[phase.value] for phase in Phase},
@@ -35,6 +44,8 @@ def summary(contents: Contents, paths: Sequence[str]) -> dict[str, Any]:
                 "version": row.status.number,
                 "status": row.status.status,
                 "message": _cut(row.status.reason),
+                "good_successor": row.good_successor,
+                "anchor": anchor(Attention.FAILED, row.name, row.status.number),
             }
             for row in failures
         ],
@@ -48,6 +59,14 @@ def summary(contents: Contents, paths: Sequence[str]) -> dict[str, Any]:
         "made_at": scope.made_at,
     }
     return as_plain(summed_up)  # type: ignore[no-any-return]  # a dictionary stays one
+
+
+def _compared(since: Since) -> dict[str, Any]:
+    counts = {
+        kind: {"new": len(change.new), "still": len(change.still), "gone": len(change.gone)}
+        for kind, change in since.changes.items()
+    }
+    return {"made_at": since.last.made_at, **counts}
 
 
 def _cut(text: str | None) -> str | None:

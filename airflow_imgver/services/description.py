@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_imgver.options import Option
 from airflow_imgver.services.waitable import (
@@ -19,8 +19,12 @@ from airflow_imgver.services.waitable import (
     Poll,
     VersionArn,
     Waitable,
+    imported,
     option_of,
 )
+
+if TYPE_CHECKING:
+    from airflow_imgver.operators.report import VersionReportOperator
 
 __all__ = [
     "Column",
@@ -126,6 +130,7 @@ class Service(Waitable):
     :param columns: the columns of a report.
     :param keeps_superseded: whether a version that a newer one replaced can still be read, and so may hold
         what nobody wants to keep, the identifiers from before a de-identification for example.
+    :param report: the path of the report operator's class; None for a service without the report command.
     """
 
     listing: ListCall
@@ -138,6 +143,7 @@ class Service(Waitable):
     other_quotas: tuple[Quota, ...] = ()
     columns: tuple[Column, ...]
     keeps_superseded: bool = False
+    report: str | None = None
 
     @property
     def poll(self) -> Poll:
@@ -157,6 +163,10 @@ class Service(Waitable):
     def options(self) -> tuple[Option, ...]:
         """The service's own ``[imgver]`` options, each once."""
         return tuple(dict.fromkeys(quota.option for quota in self.quotas))
+
+    def report_class(self) -> type[VersionReportOperator[Any]] | None:
+        """Import the report operator's class."""
+        return None if self.report is None else imported(self.report)
 
     def members(self, identity: Mapping[str, str]) -> dict[str, str]:
         """Return the members of the API's request that hold an identity."""

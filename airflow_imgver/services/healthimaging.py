@@ -160,4 +160,5 @@ HEALTHIMAGING = Service(
     hook="airflow_imgver.hooks.healthimaging.HealthImagingHook",
     sensor="airflow_imgver.sensors.healthimaging.HealthImagingImageSetVersionSensor",
     link="airflow_imgver.links.healthimaging.HealthImagingImageSetLink",
+    report="airflow_imgver.operators.healthimaging.HealthImagingVersionReportOperator",
 )

@@ -104,6 +104,13 @@ SAGEMAKER_IMAGE = Service(
         token="NextToken",  # noqa: S106  # a member's name
         page_size="MaxResults",
         largest_page=100,
+        filters=(
+            Filter(
+                name="name_contains",
+                member="NameContains",
+                help="Report on images with this text in their names",
+            ),
+        ),
     ),
     found_name="ImageName",
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ImageVersion.html
@@ -161,4 +168,5 @@ SAGEMAKER_IMAGE = Service(
     hook="airflow_imgver.hooks.sagemaker_image.SageMakerImageHook",
     sensor="airflow_imgver.sensors.sagemaker_image.SageMakerImageVersionSensor",
     link="airflow_imgver.links.sagemaker_image.SageMakerImageLink",
+    report="airflow_imgver.operators.sagemaker_image.SageMakerImageVersionReportOperator",
 )

@@ -208,11 +208,11 @@ class Waitable:
 
     def hook_class(self) -> type[ImageVersionHook]:
         """Import the hook's class."""
-        return _imported(self.hook)  # type: ignore[no-any-return]  # by its path
+        return imported(self.hook)  # type: ignore[no-any-return]  # by its path
 
     def sensor_class(self) -> type[GateSensor[Any]]:
         """Import the sensor's class."""
-        return _imported(self.sensor)  # type: ignore[no-any-return]  # by its path
+        return imported(self.sensor)  # type: ignore[no-any-return]  # by its path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +231,8 @@ class Job(Waitable):
         return self.polled_by
 
 
-def _imported(path: str) -> Any:
+def imported(path: str) -> Any:
+    """Import a class by its path."""
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)
 

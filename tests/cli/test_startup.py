@@ -18,6 +18,7 @@ COMMANDS = {
     "wait-image-set-version",
     "wait-image-version",
     "explain",
+    "report",
 }
 LISTING = ("list-image-set-versions", "--datastore-id", DATASTORE, "--image-set-id", IMAGE_SET)
 

@@ -241,18 +241,39 @@ def test_the_summary_counts_and_names_and_says_where_the_report_is(report: Path)
     assert json.loads(json.dumps(summed_up)) == summed_up
     made_at = datetime.fromisoformat(summed_up.pop("made_at"))
     assert datetime.now(UTC) - made_at < timedelta(minutes=1)
+    html = summed_up.pop("html")
     assert summed_up == {
+        "headline": "1 failed",
+        "text": (
+            f"1 failed: data store {DATASTORE}, "
+            "changes of 2026-11-20 00:00:00 UTC to 2026-11-21 00:00:00 UTC\n"
+            f"First: COPY_FAILED, version 2 of image set {set_id('b')}: {MISMATCH}\n"
+            f"{report}"
+        ),
+        "needs_attention": {"failed": 1, "stuck": 0, "unreadable": 0},
+        "since": None,
         "read": 3,
         "rows": 6,
         "phases": {"busy": 0, "ready": 5, "failed": 1, "deleted": 0},
         "attention": {"failed": 1, "stuck": 0, "superseded": 3},
-        "failures": [{"id": set_id("b"), "version": 2, "status": "COPY_FAILED", "message": MISMATCH}],
+        "failures": [
+            {
+                "id": set_id("b"),
+                "version": 2,
+                "status": "COPY_FAILED",
+                "message": MISMATCH,
+                "good_successor": None,
+                "anchor": f"failed-{set_id('b')}-2",
+            }
+        ],
         "unreadable": 0,
         "unreadable_first": [],
         "paths": [str(report)],
         "updated_after": "2026-11-20T00:00:00+00:00",
         "updated_before": "2026-11-21T00:00:00+00:00",
     }
+    assert html.startswith("<p><strong>1 failed: data store")
+    assert html.endswith(f"<p><code>{report}</code></p>")
 
 
 def test_the_summary_stays_small_whatever_the_size_of_the_store(report: Path) -> None:

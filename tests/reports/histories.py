@@ -44,6 +44,7 @@ def scope(**more: Any) -> Scope:
         "before": MIDNIGHT,
         "stuck_after": timedelta(hours=1),
         "made_at": MADE_AT,
+        "identity": {"datastore_id": DATASTORE},
     }
     return Scope(**(given | more))
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-EMPTY_ELEMENTS = {"meta", "link", "img", "br", "hr", "input"}
+EMPTY_ELEMENTS = {"meta", "link", "img", "br", "hr", "input", "col", "wbr"}
 
 
 @dataclass

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from histories import of_builds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import client_of
@@ -117,7 +118,35 @@ def test_a_row_has_awss_members_and_what_the_rule_says_of_them() -> None:
         "is_latest": True,
         "age_seconds": 7200,
         "attention": "failed",
+        "good_successor": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("versions", "good"),
+    [
+        ([("COPY_FAILED", 2), ("COPIED", 1)], None),
+        ([("COPIED", 3), ("COPY_FAILED", 2)], 3),
+        ([("UPDATED", 9), ("COPIED", 3), ("COPY_FAILED", 2)], 9),
+        ([("UPDATING", 3), ("COPY_FAILED", 2), ("COPIED", 1)], None),
+        ([("UPDATE_FAILED", 4), ("COPIED", 3), ("COPY_FAILED", 2)], 3),
+    ],
+)
+def test_a_failure_names_the_latest_good_version_after_it(
+    versions: list[tuple[str, int]], good: int | None
+) -> None:
+    rows = of(*(entry(number, status) for status, number in versions))
+    (failed,) = [row for row in rows if row.status.number == 2]
+    assert failed.good_successor == failed.values["good_successor"] == good
+    assert all(row.good_successor is None for row in rows if row.status.phase != "failed")
+
+
+def test_a_deletion_that_failed_is_not_solved_by_a_later_version() -> None:
+    contents, rows = of_builds()
+    (row,) = [row for row in rows if row.status.status == "DELETE_FAILED"]
+    assert row.status.number < 4
+    assert (row.good_successor, row.is_open) == (None, True)
+    assert contents.needs_attention["failed"] == 2
 
 
 def test_the_latest_is_the_greatest_number_whatever_the_order() -> None:

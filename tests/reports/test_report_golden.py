@@ -100,15 +100,18 @@ def test_the_numbers_on_the_page_are_the_rows_of_every_table_file(tmp_path: Path
     assert page.text_of["read"] == str(len({line["imageSetId"] for line in lines}))
     for rows in (lines, parquet):
         attention = Counter(row["attention"] for row in rows)
-        for heading, kind in (("Failed", "failed"), ("Stuck", "stuck"), ("Superseded", "superseded")):
+        for heading, kind in (("Stuck", "stuck"), ("Superseded", "superseded")):
             assert page.count(heading) == attention[kind]
+        failed = [row for row in rows if row["attention"] == "failed"]
+        assert page.count("Failed") == sum(row["good_successor"] is None for row in failed)
+        assert len([cells for cells in page.tables["failed"][1:] if len(cells) > 1]) == len(failed)
         shown = {(cells[0], cells[1]): int(cells[2]) for cells in page.tables["by-status"][1:-1]}
         assert shown == Counter(
             (row["ImageSetWorkflowStatus"] or row["imageSetState"], row["phase"]) for row in rows
         )
         head, *body = page.tables["all-versions"]
-        number = head.index("versionId")
-        assert [(each[0], int(each[number])) for each in body] == [
+        name, number = head.index("Image set"), head.index("Version")
+        assert [(each[name], int(each[number].split()[0])) for each in body] == [
             (row["imageSetId"], row["versionId"]) for row in rows
         ]
 

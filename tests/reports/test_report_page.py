@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 from histories import (
+    DATASTORE,
     HOSTILE,
     MIDNIGHT,
     MISMATCH,
@@ -35,7 +36,7 @@ FILES = ["s3://reports/2026-03-13/versions.csv", "s3://reports/2026-03-13/versio
 OURS = set(
     "html head meta title style body a div header p h1 h2 h3 dl dt dd nav ul li main section table caption"  # noqa: SIM905
     " thead tbody tfoot tr th td span bdi code time figure figcaption details summary footer"
-    " svg desc g path defs use text clippath rect pattern".split()
+    " svg desc g path defs use text clippath rect pattern colgroup col wbr input label".split()
 )
 
 
@@ -56,10 +57,7 @@ def page(day: tuple[Contents, list[Row]]) -> Page:
 
 
 def test_the_headline_says_what_needs_a_person(page: Page) -> None:
-    assert page.headings[0][1] == (
-        "3 failed, 2 stuck and 69 superseded versions still held in 67 image sets"
-        "; 1 image set could not be read"
-    )
+    assert page.headings[0][1] == "3 failed and 2 stuck; 1 image set could not be read"
 
 
 def test_nothing_that_needs_a_person_is_said_in_as_many_words() -> None:
@@ -68,8 +66,88 @@ def test_nothing_that_needs_a_person_is_said_in_as_many_words() -> None:
 
 
 def test_a_single_finding_reads_as_one() -> None:
-    contents, _ = gathered([[version(2, "UPDATED", hours(8)), version(1, "CREATED", hours(80))]])
-    assert headline(contents) == "1 superseded version still held in 1 image set"
+    contents, _ = gathered([[version(1, "COPY_FAILED", hours(8), message=MISMATCH)]])
+    assert headline(contents) == "1 failed"
+
+
+def test_superseded_versions_have_a_section_of_their_own_and_are_never_in_the_headline() -> None:
+    contents, _ = gathered([[version(2, "UPDATED", hours(8)), version(1, "CREATED", hours(80))]] * 344)
+    page = page_of(contents)
+    assert page.headings[0][1] == "Nothing needs attention"
+    assert ("h2", "Superseded versions: 344 in 344 image sets") in page.headings
+    assert "superseded" not in page.text_of["attention"].lower()
+
+
+SOLVED = [
+    [version(4, "COPIED", hours(7)), version(3, "COPY_FAILED", hours(8), message=MISMATCH)],
+    [version(2, "COPY_FAILED", hours(20), message=MISMATCH), version(1, "CREATED", hours(80))],
+    [version(1, "IMPORT_FAILED", hours(9), message="INTERNAL_ERROR: try again.")],
+]
+
+
+def test_a_failure_that_a_good_version_followed_is_shown_and_needs_nobody() -> None:
+    contents, _ = gathered(SOLVED)
+    page = page_of(contents)
+    assert page.headings[0][1] == "2 failed"
+    assert contents.needs_attention == {"failed": 2, "stuck": 0, "unreadable": 0}
+    assert page.count("Failed") == 2
+    assert "1 more failed version needs nobody" in page.text_of["failed"]
+    assert "superseded by a good version 4" in page.text_of[f"failed-{image_set(0)}-3"]
+    assert "none is good" in page.text_of[f"failed-{image_set(1)}-2"]
+
+
+def test_failures_are_grouped_by_equal_message_those_in_need_first_then_the_newest() -> None:
+    page = page_of(gathered(SOLVED)[0])
+    _, *body = page.tables["failed"]
+    assert [cells[0].split("  ")[0] if len(cells) == 1 else cells[1] for cells in body] == [
+        "INTERNAL_ERROR: try again. 1 version",
+        image_set(2),
+        "INVALID_REQUEST:",
+        image_set(1),
+        image_set(0),
+    ]
+    assert body[2][0].endswith("match. 2 versions")
+
+
+def test_a_group_counts_the_failures_that_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents_module, "FINDINGS_SHOWN", 5)
+    contents, _ = gathered(
+        [[version(1, "COPY_FAILED", hours(at), message=MISMATCH)] for at in range(30, 18, -1)]
+    )
+    _, group, *rows = page_of(contents).tables["failed"]
+    assert group[0].endswith("12 versions")
+    assert [cells[1] for cells in rows] == [image_set(at) for at in range(11, 6, -1)], "the newest"
+
+
+def test_stuck_versions_are_ordered_by_how_long(page: Page) -> None:
+    assert [cells[0] for cells in page.tables["stuck"][1:]] == ["1 d 2 h", "7 h 30 min"]
+
+
+def test_each_finding_has_a_stable_anchor(page: Page, day: tuple[Contents, list[Row]]) -> None:
+    wanted = {
+        f"{row.attention}-{row.name}-{row.status.number}"
+        for row in day[1]
+        if row.attention in (Attention.FAILED, Attention.STUCK)
+    } | {f"unreadable-{image_set(900)}", f"superseded-{image_set(0)}"}
+    assert wanted <= {given.get("id") for _, given in page.elements}
+
+
+def test_image_sets_link_to_the_console_and_files_are_relative() -> None:
+    contents, _ = gathered(SOLVED)
+    page = Page(render(contents, ["s3://r/day/a b.csv", "s3://r/x.jsonl", "/srv/x.csv"], "s3://r/day/p.html"))
+    links = {given["href"] for tag, given in page.elements if tag == "a"}
+    assert (
+        "https://console.aws.amazon.com/medical-imaging/home?region=us-east-1"
+        f"#/dataStores/{DATASTORE}/imageSets/{image_set(0)}"
+    ) in links
+    assert {"./a%20b.csv", "../x.jsonl"} <= links
+    assert not [link for link in links if "srv" in link], "another storage has no relative address"
+
+
+def test_an_image_of_another_partition_links_to_its_own_console() -> None:
+    html = render(of_builds(partition="aws-cn", region="cn-north-1")[0], FILES)
+    assert "https://console.amazonaws.cn/sagemaker/home?region=cn-north-1#/images/studio-kernel-0" in html
+    assert "https://console" not in render(of_builds(partition="aws-iso")[0], FILES)
 
 
 def test_a_page_names_its_scope_and_interval(page: Page) -> None:
@@ -81,20 +159,20 @@ def test_a_page_names_its_scope_and_interval(page: Page) -> None:
 def test_the_findings_are_the_rows_that_need_a_person(page: Page, day: tuple[Contents, list[Row]]) -> None:
     _, rows = day
     found = Counter(row.values["attention"] for row in rows)
-    assert page.count("Failed") == found[Attention.FAILED] == len(page.tables["failed"]) - 1
+    failed = [cells for cells in page.tables["failed"][1:] if len(cells) > 1]
+    assert page.count("Failed") == found[Attention.FAILED] == len(failed)
     assert page.count("Stuck") == found[Attention.STUCK] == len(page.tables["stuck"]) - 1
     assert page.count("Superseded") == found[Attention.SUPERSEDED]
     assert sum(int(cells[2]) for cells in page.tables["superseded"][1:]) == found[Attention.SUPERSEDED]
-    assert [cells[:4] for cells in page.tables["failed"][1:]] == [
-        [
+    assert {(cells[1], cells[2], cells[0]) for cells in failed} == {
+        (
             row.values["imageSetId"],
             str(row.values["versionId"]),
             row.values["ImageSetWorkflowStatus"],
-            row.values["message"],
-        ]
+        )
         for row in rows
         if row.values["attention"] == Attention.FAILED
-    ]
+    }
 
 
 def test_the_counts_by_status_are_the_rows(page: Page, day: tuple[Contents, list[Row]]) -> None:
@@ -145,18 +223,51 @@ def test_the_table_holds_every_row_as_the_files_do(page: Page, day: tuple[Conten
     assert len(body) == len(rows)
     for cells, row in zip(body, rows, strict=True):
         shown = dict(zip(head, cells, strict=True))
-        assert shown["imageSetId"] == row.values["imageSetId"]
-        assert shown["versionId"] == str(row.values["versionId"])
-        assert shown["phase"] == row.values["phase"]
-        assert shown["attention"] == (row.values["attention"] or "")
-        assert shown["is_latest"] == ("yes" if row.values["is_latest"] else "no")
-        assert shown["updatedAt"] == timestamp(row.values["updatedAt"])
-        assert shown["message"] == (row.values["message"] or "")
+        assert shown["Image set"] == row.values["imageSetId"]
+        assert shown["Version"].split()[0] == str(row.values["versionId"])
+        assert ("latest" in shown["Version"]) == row.values["is_latest"]
+        status = row.values["ImageSetWorkflowStatus"] or row.values["imageSetState"]
+        assert shown["Status"] == f"{status} {row.values['phase']}"
+        assert shown["Attention"] == (row.values["attention"] or "")
+        assert (
+            shown["Last change"]
+            == f"{timestamp(row.values['updatedAt'])} {duration(row.age_seconds or 0)} ago"
+        )
+        assert shown["Message"] == (row.values["message"] or "")
+        assert shown["imageSetState"] == row.values["imageSetState"]
+
+
+def test_attention_status_and_message_come_first(page: Page) -> None:
+    head = page.tables["all-versions"][0]
+    assert head[:6] == ["Attention", "Status", "Message", "Image set", "Version", "Last change"]
+
+
+def test_a_column_that_says_nothing_is_left_out_and_one_value_for_all_is_said_once() -> None:
+    page = page_of(gathered([[version(1, "CREATED", hours(8), isPrimary=True)]] * 3)[0])
+    assert page.tables["all-versions"][0] == ["Status", "Image set", "Version", "Last change"]
+    said = " ".join(page.text_of["versions"].split())
+    assert (
+        "The same in each row: imageSetState ACTIVE, isPrimary yes, createdAt 2025-02-07 06:05:00 UTC."
+        in said
+    )
+
+
+def test_the_members_that_are_yes_are_named_in_one_column(page: Page) -> None:
+    head, *body = page.tables["all-versions"]
+    assert {cells[head.index("Flags")] for cells in body} == {"", "isPrimary", "overrides.forced"}
+
+
+def test_the_days_of_an_interval_say_that_they_count_only_the_report(page: Page) -> None:
+    assert ("h3", "By day, only of the image sets in this report") in page.headings
+    assert "earlier days have fewer versions than AWS has" in page.text_of["counts"]
+    assert "Versions of the image sets in this report by the day" in page.text_of["days-title"]
+    everything = page_of(gathered(SOLVED, after=None, before=None)[0])
+    assert ("h3", "By day") in everything.headings
 
 
 def test_what_could_not_be_read_is_listed_with_its_reason(page: Page) -> None:
     assert page.count("Could not be read") == 1
-    assert page.tables["unreadable"][1] == [image_set(900), "AccessDeniedException: User is not authorized."]
+    assert page.tables["unreadable"][1] == ["AccessDeniedException: User is not authorized.", image_set(900)]
 
 
 def test_the_timeline_is_written_in_words_too(page: Page, day: tuple[Contents, list[Row]]) -> None:
@@ -188,7 +299,7 @@ def test_findings_that_are_cut_are_counted_all_the_same(monkeypatch: pytest.Monk
         contents.add_unreadable(f"thing-{at}", "gone")
     page = page_of(contents)
     assert page.count("Failed") == 12
-    assert len(page.tables["failed"]) - 1 == 5
+    assert len(page.tables["failed"]) == 1 + 1 + 5, "a head, a group and its rows"
     assert "The first 5 of 12 failed versions." in page.text_of["failed"]
     assert "The first 5 of 9;" in page.text_of["unreadable"]
 
@@ -212,7 +323,7 @@ def test_images_of_sagemaker_have_a_page_in_their_own_words() -> None:
     page = page_of(contents)
     assert page.headings[0] == ("h1", "2 failed and 1 stuck")
     assert "superseded" not in page.text_of
-    assert page.tables["all-versions"][0][:3] == ["ImageName", "Version", "ImageVersionStatus"]
+    assert page.tables["all-versions"][0][:4] == ["Attention", "Status", "Message", "Image"]
     assert len(page.tables["all-versions"]) - 1 == len(rows)
     assert "pip install exited with 1" in page.text_of["failed"]
 
@@ -238,7 +349,8 @@ def test_versions_without_a_time_are_counted_and_shown() -> None:
     contents, _ = gathered([[entry], [failed]])
     page = page_of(contents)
     assert "2 have no time." in page.text_of["counts"]
-    assert page.tables["failed"][1][3:] == ["AWS gave no reason", "no time", "no time"]
+    assert page.tables["failed"][1] == ["AWS gave no reason 1 version"]
+    assert page.tables["failed"][2][3] == "no time"
 
 
 def test_days_end_with_the_interval_and_are_thirty_however_long_the_history() -> None:
@@ -265,13 +377,14 @@ def test_hostile_text_makes_no_element_and_no_attribute(hostile_page: Page) -> N
     for tag, given in hostile_page.elements:
         assert not any(name.startswith("on") for name in given), (tag, given)
         assert "owned" not in given.get("id", "")
-        assert all(given.get(name, "#").startswith("#") for name in ("href", "src", "xlink:href"))
+        assert given.get("href", "#").startswith(("#", "https://console.aws.amazon.com/")), given
+        assert not {"src", "xlink:href"} & set(given)
 
 
 def test_hostile_text_is_shown_as_it_is(hostile_page: Page) -> None:
-    messages = {cells[3] for cells in hostile_page.tables["failed"][1:]}
-    assert HOSTILE[0] in messages
-    assert HOSTILE[9] in messages
+    messages = {cells[0] for cells in hostile_page.tables["failed"][1:] if len(cells) == 1}
+    for text in (HOSTILE[0], HOSTILE[9]):
+        assert any(message.startswith(f"{text} ") for message in messages)
 
 
 def test_characters_that_hide_or_turn_are_named_instead(hostile_page: Page) -> None:

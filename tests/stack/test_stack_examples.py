@@ -12,7 +12,7 @@ from embedded_aws import DATASTORE, entry
 from figures import Figures
 from production import EXAMPLES, Production, Run
 
-from demo.stack import STATE
+from demo.stack import STATE, create_topic
 
 EXAMPLE_IDS = sorted(file.stem for file in EXAMPLES.glob("example_*.py"))
 TRANSITION_SECONDS = 12
@@ -41,6 +41,7 @@ def runs(whole_stack: Production, figures: Figures) -> dict[str, Run]:
         | {"updatedAt": failed_lately, "message": "INTERNAL_ERROR: try again."}
     ]
     whole_stack.aws.begin(state)
+    create_topic(whole_stack.aws.url)
     whole_stack.aws.settle(TRANSITION_SECONDS)
     # Reports are about an interval.
     since = datetime.now(UTC) - timedelta(days=1)
@@ -82,6 +83,7 @@ def test_the_reports_of_an_example_are_where_their_summaries_say(runs: dict[str,
         assert all(path.is_file() for path in paths), "though one may be empty"
     assert FAILED in {failure["id"] for failure in summaries["report_image_sets"]["failures"]}
     assert FAILED in Path(summaries["report_image_sets"]["paths"][0]).read_text()
+    assert summaries["report_image_sets"]["text"] in run.xcom("tell_somebody")
     assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("success", "skipped")
 
 
