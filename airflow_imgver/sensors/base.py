@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
@@ -228,7 +229,9 @@ class GateSensor(AwsBaseSensor[HookT]):
                 botocore_config=self.botocore_config,
             ),
             method_name=method,
-            timeout=max(deadline - datetime.now(UTC), timedelta(0)) + AIRFLOW_TIMEOUT_GRACE,
+            # In whole seconds, as a first poll has taken a part of one.
+            timeout=timedelta(seconds=max(0, ceil((deadline - datetime.now(UTC)).total_seconds())))
+            + AIRFLOW_TIMEOUT_GRACE,
         )
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
