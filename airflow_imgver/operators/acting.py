@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout, PokeReturnValue
 
+from airflow_imgver.exceptions import InvalidIdentityError
 from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
 from airflow_imgver.operators.record import ActionRecord
@@ -164,6 +166,18 @@ class ActingOperator(StartingTask[HookT]):
         self._persist_link(context, gate, started.identity)
 
     # --- waiting ---
+
+    @classmethod
+    def identity_of(cls, read: Callable[[str], Any], hook: HookT) -> dict[str, Any]:
+        """
+        Refuse to name what a task that is not deferred has started: no argument of the task says it.
+
+        :raises InvalidIdentityError: always.
+        """
+        raise InvalidIdentityError(
+            f"What a {cls.operation} task has started is in the task's log. It can be explained while the "
+            "task is deferred."
+        )
 
     @property
     def watch(self) -> Watch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -84,8 +85,6 @@ def test_an_update_returns_the_version_that_it_made(mode: str, emulator_url: str
     assert called(UPDATE) == 1
     aws = client_of(HEALTHIMAGING, emulator_url)
     read = aws.get_image_set_metadata(datastoreId=DATASTORE, imageSetId=IMAGE_SET)
-    import gzip
-
     document = json.loads(gzip.decompress(read["imageSetMetadataBlob"].read()))
     assert document["Study"]["DICOM"]["StudyDescription"] == "De-identified"
 
@@ -239,6 +238,30 @@ def test_what_cannot_be_valid_is_refused_before_any_request(
         task.run()
     assert "AAAA" not in str(refused.value), "no value of an attribute is quoted"
     assert all(called(each) == 0 for each in (COPY, UPDATE, DELETE, "ListImageSetVersions"))
+
+
+def test_a_copy_of_a_part_copies_the_instances_that_it_names(emulator_url: str) -> None:
+    aws = client_of(HEALTHIMAGING, emulator_url)
+    series_uid, series = next(iter(series_of(aws, SOURCE).items()))
+    named = list(series["Instances"])[:1]
+    part = {"Study": {"Series": {series_uid: {"Instances": {named[0]: {}}}}}}
+    made = copy_task(copiable_attributes=part).run()
+    copied = series_of(aws, made["imageSetId"])
+    assert {uid: list(each["Instances"]) for uid, each in copied.items()} == {series_uid: named}
+
+
+def series_of(aws: Any, image_set_id: str) -> dict[str, Any]:
+    read = aws.get_image_set_metadata(datastoreId=DATASTORE, imageSetId=image_set_id)
+    found: dict[str, Any] = json.loads(gzip.decompress(read["imageSetMetadataBlob"].read()))["Study"][
+        "Series"
+    ]
+    return found
+
+
+def test_a_task_that_is_not_deferred_is_not_explained() -> None:
+    for make, operation in ((copy_task, COPY), (update_task, UPDATE), (delete_task, DELETE)):
+        with pytest.raises(InvalidIdentityError, match=f"What a {operation} task has started"):
+            make().make.identity_of(str, None)
 
 
 def test_updates_may_be_json_or_the_text_that_a_template_makes_of_a_dictionary() -> None:
