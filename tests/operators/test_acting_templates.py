@@ -29,13 +29,17 @@ from airflow_imgver.operators.sagemaker_image import (
 )
 
 PARAMS = {{
-    "store": "{DATASTORE}", "one": "{ONE}", "other": "{OTHER}", "last": "{LAST}", "version": "1", "force": True,
+    "store": "{DATASTORE}", "one": "{ONE}", "other": "{OTHER}", "last": "{LAST}", "version": "1",
+    "force": True,
     "updates": {{"Study": {{"DICOM": {{"StudyDescription": "A"}}}}}}, "aliases": ["stable", "v2"],
 }}
 with DAG("templates", schedule=None, render_template_as_native_obj=NATIVE, params=PARAMS):
-    given = {{"datastore_id": "{{{{ params.store }}}}", "deferrable": True, "poke_interval": 0.2, "timeout": 60}}
+    given = {{"datastore_id": "{{{{ params.store }}}}", "deferrable": True, "poke_interval": 0.2}}
     updated = HealthImagingUpdateImageSetMetadataOperator.partial(
-        task_id="update", updates="{{{{ params.updates }}}}", map_index_template="{{{{ task.image_set_id }}}}", **given
+        task_id="update",
+        updates="{{{{ params.updates }}}}",
+        map_index_template="set {{{{ task.image_set_id }}}}",
+        **given,
     ).expand(image_set_id=["{ONE}", "{OTHER}"])
     copied = HealthImagingCopyImageSetOperator(
         task_id="copy",
@@ -52,9 +56,14 @@ with DAG("templates", schedule=None, render_template_as_native_obj=NATIVE, param
         task_id="revert", image_set_id="{{{{ params.other }}}}", latest_version="{{{{ none }}}}",
         revert_to_version="{{{{ params.version }}}}", **given,
     )
-    deleted = HealthImagingDeleteImageSetOperator(task_id="delete", image_set_id="{{{{ params.other }}}}", **given)
+    deleted = HealthImagingDeleteImageSetOperator(
+        task_id="delete", image_set_id="{{{{ params.other }}}}", **given
+    )
     built = SageMakerCreateImageVersionOperator(
-        task_id="build", image_name="studio-kernel", aliases="{{{{ params.aliases }}}}", horovod="{{{{ params.force }}}}",
+        task_id="build",
+        image_name="studio-kernel",
+        aliases="{{{{ params.aliases }}}}",
+        horovod="{{{{ params.force }}}}",
         base_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/studio:{{{{ params.version }}}}",
     )
     unbuilt = SageMakerDeleteImageVersionOperator(
@@ -85,7 +94,7 @@ def test_every_operator_takes_text_and_native_values_from_templates(
     instances = run.get_task_instances()
     assert {(each.task_id, str(each.state)) for each in instances if str(each.state) != "success"} == set()
     named = {each.rendered_map_index for each in instances if each.task_id == "update"}
-    assert named == {ONE, OTHER}
+    assert named == {f"set {ONE}", f"set {OTHER}"}
     assert returned(run.run_id, "copy")["versionId"] == "2"
     assert returned(run.run_id, "revert")["versionId"] == "3"
     assert returned(run.run_id, "build")["Version"] == 2
