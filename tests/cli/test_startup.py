@@ -83,7 +83,9 @@ LIGHT = (
     "services/__init__.py",
     "services/description.py",
     "services/healthimaging.py",
+    "services/import_job.py",
     "services/sagemaker_image.py",
+    "services/waitable.py",
     "text.py",
     "versions.py",
 )

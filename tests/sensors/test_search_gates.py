@@ -141,7 +141,7 @@ def test_an_empty_result_waits_for_the_first_image_set(mode: str) -> None:
 @IN_EVERY_MODE
 def test_a_gate_that_settles_times_out(mode: str) -> None:
     add(1)
-    outcome = outcome_of(mode, study_instance_uid=STUDY, settle_for=600, timeout=1)
+    outcome = outcome_of(mode, study_instance_uid=STUDY, settle_for=600, timeout=4)
     assert type(outcome.error) is AirflowSensorTimeout
     assert "Last seen: 1 of 1 ready" in str(outcome.error)
 
