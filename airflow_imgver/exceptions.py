@@ -124,6 +124,14 @@ class ManifestMissingError(ResourceMissingError):
     news: ClassVar[str] = "COMPLETED, and its manifest is not in S3 yet"
 
 
+class NotLatestVersionError(AwsCallError):
+    """Another writer changed the image set first: AWS says that the version is not the latest."""
+
+
+class UnknownOutcomeError(GateError):
+    """The answer to a call was lost, and what AWS made of it cannot be told from what others made."""
+
+
 class UnexpectedEventError(RuntimeError):
     """A deferred gate was resumed without an event, or with one that no trigger of this package sends."""
 

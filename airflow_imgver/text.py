@@ -82,6 +82,11 @@ def timestamp(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def whole_second(end: datetime) -> datetime:
+    """Round up, because botocore cuts a time off at its second, and the end of an interval with it."""
+    return end if end.microsecond == 0 else end.replace(microsecond=0) + timedelta(seconds=1)
+
+
 def duration(length: timedelta | float) -> str:
     """Write a duration in its two greatest units: ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``12 days``."""
     seconds = round(length.total_seconds() if isinstance(length, timedelta) else length)

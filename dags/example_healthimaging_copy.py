@@ -3,11 +3,12 @@
 
 `CopyImageSet` returns at once, and AWS copies afterwards. Meanwhile the newest version of the destination is
 LOCKED. If the copy fails, the destination is ACTIVE again, with a version whose status is COPY_FAILED: the
-state does not show the failure. The gate is a sensor that waits for the version that this copy makes. It
-fails with AWS's message if the copy failed, and holds no worker while it waits.
+state does not show the failure. The operator starts the copy and waits for the version that it makes. It
+fails with AWS's message if the copy failed, holds no worker while it waits, and copies once, also if its
+worker is killed after AWS has answered.
 
 The ids are Dag params: set your own, or pass them from the Dag that triggers this one. The image sets of the
-defaults are of different series, which AWS copies only with force. Turn `force` off to see the gate fail.
+defaults are of different series, which AWS copies only with force. Turn `force` off to see the task fail.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from __future__ import annotations
 from typing import Any
 
 import pendulum
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, dag, task
 
-from airflow_imgver.hooks.healthimaging import HealthImagingHook
-from airflow_imgver.operators.healthimaging import HealthImagingListImageSetVersionsOperator
-from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+from airflow_imgver.operators.healthimaging import (
+    HealthImagingCopyImageSetOperator,
+    HealthImagingListImageSetVersionsOperator,
+)
 
 HEALTHIMAGING_ID = r"^[0-9a-z]{32}$"
 
@@ -38,39 +40,13 @@ HEALTHIMAGING_ID = r"^[0-9a-z]{32}$"
     },
 )
 def example_healthimaging_copy() -> None:
-    """Copy an image set into another, wait for the copy, and list the versions of the destination."""
-
-    @task
-    def copy_image_set() -> str:
-        """Start the copy between the newest versions; return the number of the version that it makes."""
-        params = get_current_context()["params"]
-        hook = HealthImagingHook()
-
-        def newest(image_set_id: str) -> str:
-            version = hook.get_image_set_version(params["datastore_id"], image_set_id)
-            if version is None:
-                raise ValueError(f"Image set {image_set_id} has no versions.")
-            return str(version["versionId"])
-
-        started = hook.conn.copy_image_set(
-            datastoreId=params["datastore_id"],
-            sourceImageSetId=params["source_id"],
-            copyImageSetInformation={
-                "sourceImageSet": {"latestVersionId": newest(params["source_id"])},
-                "destinationImageSet": {
-                    "imageSetId": params["destination_id"],
-                    "latestVersionId": newest(params["destination_id"]),
-                },
-            },
-            force=params["force"],
-        )
-        return str(started["destinationImageSetProperties"]["latestVersionId"])
-
-    wait_for_copy = HealthImagingImageSetVersionSensor(
-        task_id="wait_for_copy",
+    """Copy an image set into another, and list the versions of the destination."""
+    copy_image_set = HealthImagingCopyImageSetOperator(
+        task_id="copy_image_set",
         datastore_id="{{ params.datastore_id }}",
-        image_set_id="{{ params.destination_id }}",
-        version=copy_image_set(),
+        source_image_set_id="{{ params.source_id }}",
+        destination_image_set_id="{{ params.destination_id }}",
+        force="{{ params.force }}",
         deferrable=True,
         poke_interval=pendulum.duration(seconds=15),
         timeout=pendulum.duration(hours=1),
@@ -91,7 +67,7 @@ def example_healthimaging_copy() -> None:
             if not version.get("ImageSetWorkflowStatus", "").endswith("_FAILED")
         ]
 
-    wait_for_copy >> list_versions
+    copy_image_set >> list_versions
     versions_to_read(list_versions.output)
 
 

@@ -2,9 +2,9 @@
 ### Update the metadata of a HealthImaging image set, and revert it if the update failed
 
 `UpdateImageSetMetadata` returns the number of the new version at once, and AWS updates afterwards. A failed
-update leaves this version with the status UPDATE_FAILED, and the next update starts from it. So this gate
-waits until AWS has finished, with success or without, and a branch decides: use the version, or revert to the
-one before and wait for that.
+update leaves this version with the status UPDATE_FAILED, and the next update starts from it. Here the update
+does not wait; a gate waits until AWS has finished, with success or without, and a branch decides: use the
+version, or revert to the one before.
 
 After a failed update, the run reverts the image set, and then fails with AWS's message.
 """
@@ -15,13 +15,16 @@ import json
 from typing import Any
 
 import pendulum
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, dag, task
 
-from airflow_imgver.hooks.healthimaging import HealthImagingHook
+from airflow_imgver.operators.healthimaging import (
+    HealthImagingListImageSetVersionsOperator,
+    HealthImagingUpdateImageSetMetadataOperator,
+)
 from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
 
 HEALTHIMAGING_ID = r"^[0-9a-z]{32}$"
-ATTRIBUTES = {"SchemaVersion": 1.1, "Study": {"DICOM": {"StudyDescription": "De-identified"}}}
+ATTRIBUTES = {"Study": {"DICOM": {"StudyDescription": "De-identified"}}}
 
 
 @dag(
@@ -33,43 +36,44 @@ ATTRIBUTES = {"SchemaVersion": 1.1, "Study": {"DICOM": {"StudyDescription": "De-
     params={
         "datastore_id": Param("12345678901234567890123456789012", type="string", pattern=HEALTHIMAGING_ID),
         "image_set_id": Param("ea92b0d8838c72a3f25d00d13616f87e", type="string", pattern=HEALTHIMAGING_ID),
-        "updatable_attributes": Param(
+        "updates": Param(
             json.dumps(ATTRIBUTES), type="string", description="DICOM attributes as JSON, in AWS's form"
         ),
     },
 )
 def example_healthimaging_update() -> None:
     """Update an image set, wait until AWS has finished, and continue or revert."""
+    image_set: dict[str, Any] = {
+        "datastore_id": "{{ params.datastore_id }}",
+        "image_set_id": "{{ params.image_set_id }}",
+    }
+    waiting: dict[str, Any] = {
+        "deferrable": True,
+        "poke_interval": pendulum.duration(seconds=15),
+        "timeout": pendulum.duration(hours=1),
+    }
 
-    @task
-    def update_metadata() -> dict[str, str]:
-        """Start the update of the newest version; return this version, and the one that the update makes."""
-        params = get_current_context()["params"]
-        hook = HealthImagingHook()
-        newest = hook.get_image_set_version(params["datastore_id"], params["image_set_id"])
-        if newest is None:
-            raise ValueError(f"Image set {params['image_set_id']} has no versions.")
-        started = hook.conn.update_image_set_metadata(
-            datastoreId=params["datastore_id"],
-            imageSetId=params["image_set_id"],
-            latestVersionId=newest["versionId"],
-            updateImageSetMetadataUpdates={
-                "DICOMUpdates": {"updatableAttributes": params["updatable_attributes"].encode()}
-            },
-        )
-        return {"before": newest["versionId"], "version": started["latestVersionId"]}
+    version_before = HealthImagingListImageSetVersionsOperator(
+        task_id="version_before", query="imageSetPropertiesList[0].versionId", max_items=1, **image_set
+    )
 
-    updated: Any = update_metadata()
+    before: Any = version_before.output
+
+    update_metadata = HealthImagingUpdateImageSetMetadataOperator(
+        task_id="update_metadata",
+        latest_version=before,
+        updates="{{ params.updates }}",
+        wait_for_completion=False,
+        **image_set,
+        **waiting,
+    )
 
     wait_for_update = HealthImagingImageSetVersionSensor(
         task_id="wait_for_update",
-        datastore_id="{{ params.datastore_id }}",
-        image_set_id="{{ params.image_set_id }}",
-        version=updated["version"],
+        version="{{ ti.xcom_pull('update_metadata')['versionId'] }}",
         wait_until="settled",
-        deferrable=True,
-        poke_interval=pendulum.duration(seconds=15),
-        timeout=pendulum.duration(hours=1),
+        **image_set,
+        **waiting,
     )
 
     @task.branch
@@ -82,28 +86,13 @@ def example_healthimaging_update() -> None:
         """Replace this with the work on the updated image set; it returns the version to read."""
         return str(settled["versionId"])
 
-    @task
-    def revert(version: str, before: str) -> str:
-        """Start the revert. HealthImaging makes a new version of it; return its number."""
-        params = get_current_context()["params"]
-        started = HealthImagingHook().conn.update_image_set_metadata(
-            datastoreId=params["datastore_id"],
-            imageSetId=params["image_set_id"],
-            latestVersionId=version,
-            updateImageSetMetadataUpdates={"revertToVersionId": before},
-        )
-        return str(started["latestVersionId"])
-
-    reverted = revert(updated["version"], updated["before"])
-
-    wait_for_revert = HealthImagingImageSetVersionSensor(
-        task_id="wait_for_revert",
-        datastore_id="{{ params.datastore_id }}",
-        image_set_id="{{ params.image_set_id }}",
-        version=reverted,
-        deferrable=True,
-        poke_interval=pendulum.duration(seconds=15),
-        timeout=pendulum.duration(hours=1),
+    # HealthImaging makes a new version of the old one, on top of the one that failed.
+    revert = HealthImagingUpdateImageSetMetadataOperator(
+        task_id="revert",
+        latest_version="{{ ti.xcom_pull('update_metadata')['versionId'] }}",
+        revert_to_version=before,
+        **image_set,
+        **waiting,
     )
 
     @task
@@ -115,8 +104,9 @@ def example_healthimaging_update() -> None:
             f"Version {restored['versionId']} has put back what was there before."
         )
 
-    good_or_bad(wait_for_update.output) >> [use_update(wait_for_update.output), reverted]
-    report_failed_update(wait_for_update.output, wait_for_revert.output)
+    update_metadata >> wait_for_update
+    good_or_bad(wait_for_update.output) >> [use_update(wait_for_update.output), revert]
+    report_failed_update(wait_for_update.output, revert.output)
 
 
 example_healthimaging_update()

@@ -1,9 +1,9 @@
 """
 ### Build a SageMaker image version, and roll it out when it is ready
 
-`CreateImageVersion` returns an ARN at once, and AWS builds afterwards. The gate is a sensor that waits for
-the version in this ARN: the latest version can be another build's. It fails with SageMaker's reason if the
-build failed, and holds no worker while it waits.
+`CreateImageVersion` returns an ARN at once, and AWS builds afterwards. The operator starts the build and
+waits for the version in this ARN: the latest version can be another build's. It fails with SageMaker's reason
+if the build failed, holds no worker while it waits, and builds once, also if its worker is killed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import pendulum
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, dag, task
 
-from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook
-from airflow_imgver.operators.sagemaker_image import SageMakerListImageVersionsOperator
-from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
+from airflow_imgver.operators.sagemaker_image import (
+    SageMakerCreateImageVersionOperator,
+    SageMakerListImageVersionsOperator,
+)
 
 
 @dag(
@@ -34,21 +35,11 @@ from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
     },
 )
 def example_sagemaker_image() -> None:
-    """Create an image version, wait for it, and list all versions."""
-
-    @task
-    def create_image_version() -> str:
-        """Start the build; return the ARN of the version, which ends with its number."""
-        params = get_current_context()["params"]
-        started = SageMakerImageHook().conn.create_image_version(
-            ImageName=params["image_name"], BaseImage=params["base_image"]
-        )
-        return str(started["ImageVersionArn"])
-
-    wait_for_image = SageMakerImageVersionSensor(
-        task_id="wait_for_image",
+    """Create an image version, and list all versions when it is built."""
+    create_image_version = SageMakerCreateImageVersionOperator(
+        task_id="create_image_version",
         image_name="{{ params.image_name }}",
-        version=create_image_version(),
+        base_image="{{ params.base_image }}",
         deferrable=True,
         poke_interval=pendulum.duration(seconds=15),
         timeout=pendulum.duration(hours=1),
@@ -62,18 +53,12 @@ def example_sagemaker_image() -> None:
     )
 
     @task
-    def roll_out(versions: Any) -> str:
-        """Replace this with the roll-out to a Studio domain; it returns the newest version that is ready."""
-        return str(
-            next(
-                version["ImageVersionArn"]
-                for version in versions
-                if version["ImageVersionStatus"] == "CREATED"
-            )
-        )
+    def roll_out(built: Any) -> str:
+        """Replace this with the roll-out to a Studio domain; it returns the version that was built."""
+        return str(built["ImageVersionArn"])
 
-    wait_for_image >> list_versions
-    roll_out(list_versions.output)
+    create_image_version >> list_versions
+    list_versions >> roll_out(create_image_version.output)
 
 
 example_sagemaker_image()

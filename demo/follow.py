@@ -45,6 +45,10 @@ class FollowedRun:
     tasks: defaultdict[str, FollowedTask] = field(default_factory=lambda: defaultdict(FollowedTask))
 
 
+# The tasks that act and wait, beside the gates.
+ACTIONS = ("import_study", "copy_image_set", "create_image_version")
+
+
 class Follower:
     """
     Prints what happens in Dag runs.
@@ -90,7 +94,7 @@ class Follower:
         state = self._api.run_state(run.dag_id, run.run_id)
         for task_id, task_state in self._api.task_states(run.dag_id, run.run_id).items():
             task = run.tasks[task_id]
-            if task_id.startswith("wait_for_"):
+            if task_id.startswith("wait_for_") or task_id in ACTIONS:
                 self._print_gate_log(run, task_id, task)
             if task_state != task.state:
                 task.state = task_state
@@ -116,9 +120,8 @@ class Follower:
                 task.deferred_at = task.deferred_at or time.monotonic()
                 self._print(run, task_id, "deferred: it waits in the triggerer and holds no worker")
             case "success" if task.deferred_at:
-                entry = self._api.xcom(run.dag_id, run.run_id, task_id)
-                service = next(each for each in SERVICES if each.fields.number in entry)
-                opened = f"{read_entry(entry, service.fields)}, {_since(task.deferred_at)} after it deferred"
+                found = _described(self._api.xcom(run.dag_id, run.run_id, task_id))
+                opened = f"{found}, {_since(task.deferred_at)} after it deferred"
                 self._print(run, task_id, f"success: {opened}", style="green")
             case "running" | "success" | "skipped" | "up_for_retry":
                 self._print(run, task_id, task.state)
@@ -147,3 +150,11 @@ def _seen(text: str) -> str:
 
 def _since(started: float | None) -> str:
     return f"{time.monotonic() - (started or time.monotonic()):.0f} s"
+
+
+def _described(found: Any) -> str:
+    """Describe what a task returned: an entry, or a list of image sets."""
+    if isinstance(found, list):
+        return f"{len(found)} image sets"
+    service = next(each for each in SERVICES if each.fields.number in found)
+    return str(read_entry(found, service.fields))

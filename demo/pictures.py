@@ -19,7 +19,7 @@ from demo.recent import recent_state
 from demo.stack import CHECKOUT, Stack, running_stack
 
 DOCS = CHECKOUT / "docs"
-GATE = ("example_healthimaging_copy", "wait_for_copy")
+GATE = ("example_healthimaging_copy", "copy_image_set")
 REPORT = "example_version_report"
 # Longer than the browser needs to open the page.
 TRANSITION_SECONDS = 90

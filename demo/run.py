@@ -1,4 +1,4 @@
-"""`make demo`: a real Airflow runs example Dags on the embedded AWS: gates that wait, then reports."""
+"""`make demo`: a real Airflow runs example Dags on the embedded AWS: an import, a copy, a build, reports."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SCRATCH = CHECKOUT / ".demo"
 # Longer than Airflow takes from one task to the next, so that the gates have to wait.
 TRANSITION_SECONDS = 15
 
+IMPORT = "example_healthimaging_import"
 COPY = "example_healthimaging_copy"
 BUILD = "example_sagemaker_image"
 REPORT = "example_version_report"
@@ -74,10 +75,11 @@ def demonstrate(console: Console, *, failing_copy: bool, transition_seconds: flo
             f"Airflow {stack.api.url} and the embedded AWS {stack.aws_url} are ready.\n", highlight=False
         )
         follower = Follower(stack, console)
+        imported = follower.start(IMPORT, {"folder": str(SCRATCH / REPORTS)})
         copy = follower.start(COPY, FAILING_COPY if failing_copy else {})
         build = follower.start(BUILD, {})
-        follower.follow([copy, build])
-        raise_where_failed(follower, copy, build)
+        follower.follow([imported, copy, build])
+        raise_where_failed(follower, imported, copy, build)
         show_results(stack, copy, build, console)
         report = follower.start(REPORT, {"folder": str(SCRATCH / REPORTS)}, since=began)
         follower.follow([report])

@@ -70,14 +70,14 @@ Its data      {stack.folder / "state.json"}   (some of it changed yesterday, for
 Reports       {stack.folder / "airflow" / "reports"}   (the report on yesterday runs by itself)
 Logs          {stack.folder / "logs"}; the tasks' are in {stack.folder / "airflow" / "logs"}
 
-Trigger example_healthimaging_copy and open its task wait_for_copy: it is deferred, which the UI shows in
+Trigger example_healthimaging_copy and open its task copy_image_set: it is deferred, which the UI shows in
 purple, while AWS copies. The XCom of list_versions has the versions.
 
 In another terminal, the commands of this package, and the AWS CLI where it is installed:
 
   . {settings}
   {airflow} imgver list-image-versions --image-name studio-imaging
-  {airflow} imgver explain example_healthimaging_copy wait_for_copy RUN_ID
+  {airflow} imgver explain example_healthimaging_copy copy_image_set RUN_ID
   aws medical-imaging list-image-set-versions --datastore-id 12345678901234567890123456789012 \\
     --image-set-id ea92b0d8838c72a3f25d00d13616f87e
 

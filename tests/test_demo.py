@@ -108,14 +108,17 @@ def test_the_demo_shows_the_gates_waiting_and_the_versions_that_went_to_xcom(
 
     assert status == 0, output
     assert "\x1b" not in output, "a pipe gets plain lines"
-    copy_gate = [line for line in output.splitlines() if "healthimaging_copy.wait_for_copy" in line]
-    build_gate = [line for line in output.splitlines() if "sagemaker_image.wait_for_image" in line]
+    copy_gate = [line for line in output.splitlines() if "healthimaging_copy.copy_image_set" in line]
+    build_gate = [line for line in output.splitlines() if "sagemaker_image.create_image_version" in line]
     for gate, busy, ready in (
         (copy_gate, "COPYING (LOCKED, version 5)", "COPIED (ACTIVE, version 5)"),
         (build_gate, "CREATING (version 3)", "CREATED (version 3)"),
     ):
         lines = "\n".join(gate)
         assert lines.index(busy) < lines.index("deferred") < lines.index(f"success: {ready}"), output
+    imported = [line for line in output.splitlines() if "healthimaging_import.import_study" in line]
+    assert any("success:" in line and "image sets" in line for line in imported), output
+    assert "healthimaging_import" in output.partition("healthimaging_copy")[0], "it begins with the import"
     tables = output.partition("XCom of example_healthimaging_copy")[2]
     for cell in ("COPY_FAILED", "COPIED", "5", "CREATE_FAILED", "CREATED"):
         assert cell in tables, output

@@ -15,8 +15,9 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.utils.session import create_session
 from moto.moto_api import state_manager
 from moto.sns.models import sns_backends
-from support import dag_bags, make_known
+from support import client_of, dag_bags, make_known
 
+from airflow_imgver.emulator import calls, inject_fault
 from airflow_imgver.emulator.state import load
 from demo.stack import create_topic
 
@@ -24,6 +25,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DAGS = CHECKOUT / "dags"
 STATE = CHECKOUT / "demo" / "state.json"
 
+UNKNOWN_ATTRIBUTE = '{"Study": {"DICOM": {"NoSuchAttribute": "1"}}}'
 CHANGES = ("medical-imaging::image-set", "sagemaker::image-version")
 
 pytestmark = pytest.mark.usefixtures("metadata_database")
@@ -60,7 +62,9 @@ class Run:
     def __init__(self, dag: DAG, params: dict[str, Any] | None = None, **more: Any) -> None:
         self._run = dag.test(run_conf=params, **more)
         self.state = str(self._run.state)
-        self.tasks = {instance.task_id: str(instance.state) for instance in self._run.get_task_instances()}
+        instances = self._run.get_task_instances()
+        self.tasks = {instance.task_id: str(instance.state) for instance in instances}
+        self.mapped = {(each.task_id, each.rendered_map_index) for each in instances if each.map_index >= 0}
 
     def xcom(self, task_id: str) -> Any:
         """What a task returned."""
@@ -90,7 +94,7 @@ def test_the_copy_example_ends_with_the_history_of_the_destination_and_its_good_
 
     assert run.state == "success"
     assert "running trigger in line" in caplog.text, "the gate deferred"
-    gate = run.xcom("wait_for_copy")
+    gate = run.xcom("copy_image_set")
     assert (gate["versionId"], gate["ImageSetWorkflowStatus"]) == ("5", "COPIED")
     versions = run.xcom("list_versions")
     assert [version["versionId"] for version in versions] == ["5", "4", "3", "2", "1"]
@@ -100,12 +104,11 @@ def test_the_copy_example_ends_with_the_history_of_the_destination_and_its_good_
 
 
 @pytest.mark.usefixtures("aws")
-def test_the_copy_example_stops_at_the_gate_when_the_copy_failed(dags: dict[str, DAG]) -> None:
+def test_the_copy_example_stops_when_the_copy_failed(dags: dict[str, DAG]) -> None:
     run = Run(dags["example_healthimaging_copy"], {"force": False})
 
     assert run.state == "failed"
-    assert run.tasks["copy_image_set"] == "success"
-    assert run.tasks["wait_for_copy"] == "failed"
+    assert run.tasks["copy_image_set"] == "failed"
     assert run.tasks["list_versions"] == "upstream_failed"
 
 
@@ -114,7 +117,8 @@ def test_the_update_example_goes_on_with_a_good_version(dags: dict[str, DAG]) ->
     run = Run(dags["example_healthimaging_update"])
 
     assert run.state == "success"
-    assert run.xcom("update_metadata") == {"before": "4", "version": "5"}
+    assert run.xcom("version_before") == "4"
+    assert run.xcom("update_metadata")["versionId"] == "5"
     assert run.xcom("wait_for_update")["ImageSetWorkflowStatus"] == "UPDATED"
     assert run.xcom("use_update") == "5"
     assert run.tasks["revert"] == "skipped"
@@ -123,10 +127,10 @@ def test_the_update_example_goes_on_with_a_good_version(dags: dict[str, DAG]) ->
 
 @pytest.mark.usefixtures("aws")
 def test_the_update_example_reverts_a_failed_update_and_then_fails(dags: dict[str, DAG]) -> None:
-    run = Run(dags["example_healthimaging_update"], {"updatable_attributes": "not JSON"})
+    run = Run(dags["example_healthimaging_update"], {"updates": UNKNOWN_ATTRIBUTE})
 
     assert run.tasks["use_update"] == "skipped"
-    failed, restored = run.xcom("wait_for_update"), run.xcom("wait_for_revert")
+    failed, restored = run.xcom("wait_for_update"), run.xcom("revert")
     assert (failed["versionId"], failed["ImageSetWorkflowStatus"]) == ("5", "UPDATE_FAILED")
     assert (restored["versionId"], restored["ImageSetWorkflowStatus"]) == ("6", "UPDATED")
     assert run.tasks["report_failed_update"] == "failed"
@@ -141,7 +145,7 @@ def test_the_sagemaker_example_rolls_out_the_version_that_it_built(
 
     assert run.state == "success"
     assert "running trigger in line" in caplog.text, "the gate deferred"
-    gate = run.xcom("wait_for_image")
+    gate = run.xcom("create_image_version")
     assert (gate["Version"], gate["ImageVersionStatus"]) == (3, "CREATED")
     versions = run.xcom("list_versions")
     assert [(v["Version"], v["ImageVersionStatus"]) for v in versions] == [
@@ -157,9 +161,60 @@ def test_the_sagemaker_example_rolls_nothing_out_when_the_build_failed(dags: dic
     run = Run(dags["example_sagemaker_image"], {"base_image": "not-in-ecr"})
 
     assert run.state == "failed"
-    assert run.tasks["create_image_version"] == "success"
-    assert run.tasks["wait_for_image"] == "failed"
+    assert run.tasks["create_image_version"] == "failed"
     assert run.tasks["roll_out"] == "upstream_failed"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_update_example_sends_nothing_that_is_not_json(dags: dict[str, DAG]) -> None:
+    run = Run(dags["example_healthimaging_update"], {"updates": "not JSON"})
+
+    assert run.state == "failed"
+    assert run.tasks["update_metadata"] == "failed"
+    assert calls()["medical-imaging"].keys() == {"ListImageSetVersions"}
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_import_example_lists_and_reports_every_image_set_of_the_import(
+    dags: dict[str, DAG], tmp_path: Path
+) -> None:
+    run = Run(dags["example_healthimaging_import"], {"folder": str(tmp_path)})
+
+    assert run.state == "success"
+    made = [each["imageSetId"] for each in run.xcom("import_study")]
+    assert made
+    assert run.xcom("ids_of") == made
+    assert {name for task_id, name in run.mapped if task_id in ("list_versions", "use_image_set")} == set(
+        made
+    )
+    assert run.xcom("report")["rows"] == len(made)
+    assert ".html" in {path.suffix for path in tmp_path.iterdir()}
+
+
+def test_the_import_example_sends_a_message_when_the_import_failed(
+    dags: dict[str, DAG], aws: str, emulator_url: str
+) -> None:
+    sns, sqs = client_of("sns", emulator_url), client_of("sqs", emulator_url)
+    topic = sns.create_topic(Name="imaging-failures")["TopicArn"]
+    queue = sqs.create_queue(QueueName="team")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    denied = {"code": "AccessDeniedException", "message": "not authorized"}
+    inject_fault("medical-imaging", "StartDICOMImportJob", error=denied)
+
+    run = Run(dags["example_healthimaging_import"], {"topic_arn": topic})
+
+    assert run.state == "failed"
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    sent = json.loads(message["Body"])
+    assert sent["Subject"] == "example_healthimaging_import: import_study failed"
+    assert "AccessDeniedException from StartDICOMImportJob: not authorized" in sent["Message"]
+
+
+def test_no_example_calls_boto3_itself() -> None:
+    for file in DAGS.glob("*.py"):
+        assert "boto3" not in file.read_text(encoding="utf-8"), file.name
+        assert "Hook" not in file.read_text(encoding="utf-8"), file.name
 
 
 @pytest.fixture

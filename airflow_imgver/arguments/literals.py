@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from ast import literal_eval
+from collections.abc import Mapping
 from typing import Any
 
 _TRUTH = {"true": True, "false": False}
@@ -53,3 +56,26 @@ def verify_value(value: Any) -> bool | str | None:
     if isinstance(value, str):
         return _TRUTH.get(value.strip().lower(), value)
     raise ValueError(f"verify must be True, False or the path of a CA bundle, not {value!r}.")
+
+
+def json_value(value: Any, name: str) -> dict[str, Any] | None:
+    """
+    Read a dictionary, its JSON, or the text that a template makes of one; None, "" and "None" mean none.
+
+    :param value: the argument.
+    :param name: the argument's name, for the error, which does not quote the value.
+    :raises ValueError: it is not a dictionary.
+    """
+    if value is None or value in _NOTHING:
+        return None
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            try:
+                value = literal_eval(value)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                raise ValueError(f"{name} is a text that is not JSON. Give a dictionary, or JSON.") from None
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a dictionary, not a {type(value).__name__}.")  # noqa: TRY004
+    return dict(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -240,6 +241,35 @@ class ImageVersionHook(AwsGenericHook[Any]):
     def read(cls, entry: Entry) -> VersionStatus:
         """Read the status of an entry."""
         return read_entry(entry, cls.service.fields)
+
+    # --- actions ---
+
+    @cached_property
+    def acting_conn(self) -> Any:
+        """A client that sends each request once, whatever retries the connection sets."""
+        retries: Any = {"mode": RETRY_MODE, "total_max_attempts": 1}
+        return self.get_client_type(config=self.config.merge(Config(retries=retries)))
+
+    def act(self, method: str, members: Mapping[str, Any], about: str) -> dict[str, Any]:
+        """
+        Call an operation that changes something, once.
+
+        :param method: boto3's method, for example ``copy_image_set``.
+        :param members: the members of the request, under the API's own names; None is left out.
+        :param about: what the call is about, for errors.
+        :return: AWS's answer, without its metadata.
+        :raises AwsCallError: AWS refused or did not answer.
+        """
+        request = {name: value for name, value in members.items() if value is not None}
+        client = self._acting_client(about)
+        with self.named_errors(about, client.meta.method_to_api_mapping[method]):
+            answer = dict(getattr(client, method)(**request))
+        answer.pop("ResponseMetadata", None)
+        return answer
+
+    def _acting_client(self, about: str) -> Any:
+        with self.named_errors(about):
+            return self.acting_conn
 
     # --- errors and links ---
 

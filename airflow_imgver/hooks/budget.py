@@ -76,11 +76,16 @@ class Budget:
 
     def draw(self, **_: Any) -> None:
         """Wait until a request may be sent; accepts, and ignores, the arguments of botocore's events."""
+        turn = self.reserve()
+        while (pause := self.seconds_until(turn)) > 0:
+            self._wait(pause)
+
+    def reserve(self) -> float:
+        """Take the next turn, without waiting for it."""
         with self._lock:
             self._rate.advance(self._clock())
             turn = self._turn()
             self._next_turn = turn + 1
-            pause = self._rate.seconds_until(turn)
             whole_again = self._reported and self._is_whole_for_long()
             if whole_again:
                 self._reported = False
@@ -92,11 +97,13 @@ class Budget:
                 self.per_second,
                 self.quota.option,
             )
-        while pause > 0:
-            self._wait(pause)
-            with self._lock:
-                self._rate.advance(self._clock())
-                pause = self._rate.seconds_until(turn)
+        return turn
+
+    def seconds_until(self, turn: float) -> float:
+        """Return the seconds to a turn, at the rate of now; below 0 or 0 when it has come."""
+        with self._lock:
+            self._rate.advance(self._clock())
+            return self._rate.seconds_until(turn)
 
     def heed(self, response: Any = None, **_: Any) -> None:
         """

@@ -13,9 +13,11 @@ from botocore.parsers import ResponseParserError
 from airflow_imgver.arguments.searches import SearchedAttribute, searched_attribute
 from airflow_imgver.arguments.times import time_value
 from airflow_imgver.exceptions import AwsCallError
+from airflow_imgver.hooks.image_set_actions import ImageSetActions
 from airflow_imgver.hooks.import_jobs import ImportJobs
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
+from airflow_imgver.text import whole_second
 from airflow_imgver.versions import FoundVersions, Phase, VersionStatus
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,9 +25,9 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 
 
-class HealthImagingHook(ImportJobs):
+class HealthImagingHook(ImageSetActions, ImportJobs):
     """
-    List and poll the versions of image sets, and poll import jobs.
+    List, poll, copy, update and delete image sets, and start and poll import jobs.
 
     Image set calls carry the host prefix ``runtime-``. Where the client's endpoint is not AWS's own (an
     emulator, a private endpoint: a host that does not begin with ``medical-imaging``), the prefixed host does
@@ -170,7 +172,7 @@ class HealthImagingHook(ImportJobs):
         if attribute is not None:
             filters.append({"operator": "EQUAL", "values": [{attribute.member: attribute.value}]})
         if after is not None or before is not None:
-            ends = (after or _BEGINNING, _whole_second(before or datetime.now(UTC) + _AHEAD))
+            ends = (after or _BEGINNING, whole_second(before or datetime.now(UTC) + _AHEAD))
             filters.append({"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]})
         request = {"datastoreId": datastore_id, "searchCriteria": {"filters": filters} if filters else None}
         found = self.find(request, f"data store {datastore_id}", page_size=page_size)
@@ -198,11 +200,6 @@ def _without_quoting(found: Iterator[str], attribute: SearchedAttribute) -> Iter
         details["message"] = details["message"].replace(attribute.value, f"<{attribute.name}>")
         # Not from the error, whose own text a traceback would print.
         raise type(error)(**details) from None
-
-
-def _whole_second(end: datetime) -> datetime:
-    """Round up, because botocore cuts a time off at its second, and the end of an interval with it."""
-    return end if end.microsecond == 0 else end.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _is_elsewhere(endpoint_url: str | None) -> bool:

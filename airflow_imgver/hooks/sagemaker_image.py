@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from airflow_imgver.arguments.times import time_value
-from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.hooks.image_version_actions import ImageVersionActions
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
 
@@ -15,9 +15,9 @@ SortBy = Literal["CREATION_TIME", "LAST_MODIFIED_TIME", "VERSION"]
 SortOrder = Literal["ASCENDING", "DESCENDING"]
 
 
-class SageMakerImageHook(ImageVersionHook):
+class SageMakerImageHook(ImageVersionActions):
     """
-    List and poll the versions of SageMaker AI images.
+    List, poll, create and delete the versions of SageMaker AI images.
 
     .. seealso::
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListImageVersions.html

@@ -1,4 +1,4 @@
-"""Listing and reporting the versions of image sets of AWS HealthImaging."""
+"""Operators for image sets of AWS HealthImaging: import, copy, update, delete, list versions, report."""
 
 from __future__ import annotations
 
@@ -11,11 +11,24 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow_imgver.hooks.healthimaging import HealthImagingHook
 from airflow_imgver.links.healthimaging import HealthImagingImageSetLink
 from airflow_imgver.operators.base import ListVersionsOperator
+from airflow_imgver.operators.dicom_import import HealthImagingStartDICOMImportJobOperator
+from airflow_imgver.operators.image_set_copy import HealthImagingCopyImageSetOperator
+from airflow_imgver.operators.image_set_deletion import HealthImagingDeleteImageSetOperator
+from airflow_imgver.operators.image_set_update import HealthImagingUpdateImageSetMetadataOperator
 from airflow_imgver.operators.report import TEMPLATED, VersionReportOperator
 from airflow_imgver.reports.found import Candidate
 from airflow_imgver.reports.rows import Scope
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
 from airflow_imgver.text import counted
+
+__all__ = [
+    "HealthImagingCopyImageSetOperator",
+    "HealthImagingDeleteImageSetOperator",
+    "HealthImagingListImageSetVersionsOperator",
+    "HealthImagingStartDICOMImportJobOperator",
+    "HealthImagingUpdateImageSetMetadataOperator",
+    "HealthImagingVersionReportOperator",
+]
 
 
 class HealthImagingListImageSetVersionsOperator(ListVersionsOperator[HealthImagingHook]):

@@ -1,4 +1,4 @@
-"""Listing and reporting the versions of images of Amazon SageMaker AI."""
+"""Operators for images of Amazon SageMaker AI: create and delete versions, list versions, report."""
 
 from __future__ import annotations
 
@@ -12,10 +12,21 @@ from airflow_imgver.hooks.listing import Listing
 from airflow_imgver.hooks.sagemaker_image import SageMakerImageHook, SortBy, SortOrder
 from airflow_imgver.links.sagemaker_image import SageMakerImageLink
 from airflow_imgver.operators.base import ListVersionsOperator
+from airflow_imgver.operators.image_version import (
+    SageMakerCreateImageVersionOperator,
+    SageMakerDeleteImageVersionOperator,
+)
 from airflow_imgver.operators.report import TEMPLATED, VersionReportOperator
 from airflow_imgver.reports.found import Candidate
 from airflow_imgver.reports.rows import Scope
 from airflow_imgver.services.sagemaker_image import SAGEMAKER_IMAGE
+
+__all__ = [
+    "SageMakerCreateImageVersionOperator",
+    "SageMakerDeleteImageVersionOperator",
+    "SageMakerImageVersionReportOperator",
+    "SageMakerListImageVersionsOperator",
+]
 
 _FILTERS = tuple(each.name for each in SAGEMAKER_IMAGE.listing.filters)
 

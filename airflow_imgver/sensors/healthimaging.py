@@ -158,15 +158,23 @@ class HealthImagingDICOMImportJobSensor(GateSensor[HealthImagingHook]):
         return super().execute(context)
 
     def _result(self, found: Any) -> list[dict[str, Any]]:
-        jobs = found if isinstance(found, list) else [found]
-        image_sets = [image_set for job in jobs for image_set in imported_image_sets(job)]
-        log = self.log.warning if len(image_sets) > MANY_IMAGE_SETS else self.log.info
-        log(
-            "The import made %s, which go to XCom with about %s kB.%s",
-            counted(len(image_sets), "image set"),
-            number(len(json.dumps(image_sets)) // 1_000),
-            " An XCom backend in object storage keeps them out of Airflow's database."
-            if len(image_sets) > MANY_IMAGE_SETS
-            else "",
-        )
-        return image_sets
+        return image_sets_for_xcom(found, self.log)
+
+
+def image_sets_for_xcom(found: Any, log: Any) -> list[dict[str, Any]]:
+    """
+    Return the image sets of one completed import job, or of a list, and log how much that is.
+
+    :param found: the job's properties with ``jobSummary``, or a list of them.
+    :param log: the task's logger.
+    """
+    jobs = found if isinstance(found, list) else [found]
+    image_sets = [image_set for job in jobs for image_set in imported_image_sets(job)]
+    many = len(image_sets) > MANY_IMAGE_SETS
+    (log.warning if many else log.info)(
+        "The import made %s, which go to XCom with about %s kB.%s",
+        counted(len(image_sets), "image set"),
+        number(len(json.dumps(image_sets)) // 1_000),
+        " An XCom backend in object storage keeps them out of Airflow's database." if many else "",
+    )
+    return image_sets

@@ -101,8 +101,9 @@ HEALTHIMAGING = Service(
     missing_codes=frozenset({"ResourceNotFoundException"}),
     first_version=1,
     made_version="imageSetVersion",
-    # Sent on reads too, for "not consistent yet, retry after a few seconds".
-    transient_codes=frozenset({"ConflictException"}),
+    # The first is sent on reads too, for "not consistent yet, retry after a few seconds"; the second for too
+    # many copies, updates or imports at the same time.
+    transient_codes=frozenset({"ConflictException", "ServiceQuotaExceededException"}),
     requests_per_second=_READS,
     other_quotas=(
         Quota(

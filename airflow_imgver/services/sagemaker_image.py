@@ -130,6 +130,8 @@ SAGEMAKER_IMAGE = Service(
     ),
     # The API documents the second; botocore's own waiters have met both.
     missing_codes=frozenset({"ResourceNotFoundException", "ResourceNotFound"}),
+    # Two changes of one image at the same time.
+    transient_codes=frozenset({"ResourceInUse"}),
     arn=VersionArn(
         member="ImageVersionArn",
         pattern=(

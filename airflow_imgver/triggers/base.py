@@ -117,8 +117,7 @@ class GateTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event."""
-        if self.service.hook not in _imported:
-            await _importing(self.service).get()
+        await import_modules(self.service)
         from airflow_imgver.triggers.wait import Wait
 
         pace = Pace(**{name: getattr(self, name) for name in _PACE}, not_before=self.not_before)
@@ -139,6 +138,12 @@ class ImageVersionTrigger(GateTrigger):
         super().__init__(**kwargs)
         self.version = version
         self.wait_until = wait_until
+
+
+async def import_modules(service: Waitable) -> None:
+    """Import the modules that a wait needs, off the loop."""
+    if service.hook not in _imported:
+        await _importing(service).get()
 
 
 def _importing(service: Waitable) -> SharedFuture[None]:

@@ -119,6 +119,12 @@ async def acquire_poller(
     return await shared.acquire(), shared
 
 
+async def key_of(hook: ImageVersionHook) -> str:
+    """Return the digest of a hook's resolved connection, which decides who shares a client and budgets."""
+    state = _loops.setdefault(asyncio.get_running_loop(), _LoopState())
+    return (await _resolved(state, hook, since=float("-inf"))).key
+
+
 async def _resolved(state: _LoopState, hook: ImageVersionHook, *, since: float) -> Resolved:
     """
     Resolve the connection, once for all waits that need it within seconds, and digest it.

@@ -19,7 +19,7 @@ from demo.stack import free_port
 
 START_LIMIT_SECONDS = 60
 NOT_BY_ITSELF = 10 * 3600.0
-MODELS = ("medical-imaging::image-set", "sagemaker::image-version")
+MODELS = ("medical-imaging::image-set", "medical-imaging::import-job", "sagemaker::image-version")
 DATASTORE = "12345678901234567890123456789012"
 STARTED = 1_680_027_126.436
 

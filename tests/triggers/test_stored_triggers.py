@@ -95,6 +95,23 @@ def test_polls_that_found_nothing_are_stored_and_read_again(trigger: GateTrigger
     assert again.watch.not_found_answers == {"image a, version latest": 1}
 
 
+def test_a_stored_turn_still_makes_a_trigger_that_means_the_same() -> None:
+    stored = {
+        "service": "medical-imaging",
+        "operation": "CopyImageSet",
+        "pause": None,
+        "deadline": "2026-11-28T03:57:10.123456+00:00",
+        "aws_conn_id": "aws_default",
+        "region_name": "us-east-1",
+        "verify": None,
+        "botocore_config": None,
+    }
+    trigger = resolve_name("airflow_imgver.triggers.turn.TurnTrigger")(
+        **Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(stored))
+    )
+    assert trigger.serialize() == ("airflow_imgver.triggers.turn.TurnTrigger", stored)
+
+
 @pytest.mark.parametrize("trigger", PLAIN, ids=lambda trigger: type(trigger).__name__)
 def test_the_time_before_which_a_gate_does_not_open_is_stored_and_read_again(trigger: GateTrigger) -> None:
     _, kwargs = trigger.serialize()
