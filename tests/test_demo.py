@@ -24,7 +24,7 @@ from demo.recent import recent_state
 from demo.stack import free_port
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-LIMIT_SECONDS = 240
+LIMIT_SECONDS = 600
 
 # A whole Airflow has to start, each time.
 pytestmark = pytest.mark.timeout(LIMIT_SECONDS + 30)
