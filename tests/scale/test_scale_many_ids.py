@@ -383,8 +383,10 @@ def test_what_cannot_be_ids_is_refused_before_any_request(
     given: Any, words: str, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with aws(monkeypatch, lambda asked: listing(READY)) as timeline:
+        gate_sensor = sensor("{{ a template }}", deferrable=deferrable)
+        gate_sensor.image_set_id = given
         with pytest.raises(InvalidIdentityError, match=words.replace("[", r"\[")):
-            run(sensor(given, deferrable=deferrable))
+            run(gate_sensor)
         event = asyncio.run(event_of(trigger(given)))
     assert event["status"] == "error"
     assert words in event["message"]
