@@ -157,6 +157,17 @@ class ImageVersionHook(AwsGenericHook[Any]):
         :param about: what the search covers, for errors.
         :param page_size: items a request; None requests the largest page the API gives.
         """
+        name = self.service.found_name
+        return (item[name] for item in self.found(members, about, page_size=page_size))
+
+    def found(
+        self, members: Mapping[str, Any], about: str, *, page_size: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Stream the items that the finding call answers with; a search's are about patients.
+
+        Takes the arguments of :meth:`find`.
+        """
         finding, name = self.service.finding, self.service.found_name
         for found in self._versions(finding, members, about, page_size=page_size):
             if not isinstance(found.get(name), str):
@@ -164,7 +175,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
                     f"{finding.operation} answered with an item whose {name} is not a text.",
                     about=f"The call was for {about}.",
                 )
-            yield found[name]
+            yield found
 
     def page(self, identity: Mapping[str, Any], members: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -20,8 +20,20 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from airflow_imgver.exceptions import AwsCallError, ResourceMissingError
-from airflow_imgver.services.description import Service
 from airflow_imgver.text import one_line, sentence
+
+
+class ErrorCodes(Protocol):
+    """The error codes of a service: its description, or what else has these two."""
+
+    @property
+    def missing_codes(self) -> frozenset[str]:
+        """Those that mean that it does not exist."""
+
+    @property
+    def transient_codes(self) -> frozenset[str]:
+        """The service's own that mean that the same call may succeed later."""
+
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _THROTTLING = frozenset(
@@ -111,7 +123,7 @@ def call_error(
     operation: str,
     about: str,
     *,
-    service: Service,
+    service: ErrorCodes,
     sender: Callable[[], str],
     missing_connection: str | None = None,
 ) -> AwsCallError:
@@ -166,7 +178,7 @@ def _is_malformed(error: Exception) -> bool:
 
 
 def _refusal(
-    error: ClientError, operation: str, about: str, service: Service, sender: Callable[[], str]
+    error: ClientError, operation: str, about: str, service: ErrorCodes, sender: Callable[[], str]
 ) -> AwsCallError:
     details = error.response.get("Error", {})
     code = details.get("Code", "Unknown")
