@@ -4,7 +4,7 @@ Events of image versions: what starts a Dag when a version becomes ready or fail
 - :mod:`.event` writes an event, :mod:`.filters` chooses, :mod:`.hints` reads a queue's messages.
 - :mod:`.queue` (:class:`~.queue.QueueReader`) reads events out of a queue.
 - :mod:`.looks` (:class:`~.looks.DatastoreWatch`, :class:`~.looks.ImageWatch`) finds them without a queue.
-- :func:`events_once` is for the author of a Dag.
+- :func:`events_once` and :func:`new_events` are for the author of a Dag.
 
 The triggers for ``AssetWatcher`` and ``airflow imgver watch`` use the same readers. Importing this package
 brings neither Airflow nor boto3.
@@ -13,5 +13,6 @@ brings neither Airflow nor boto3.
 from __future__ import annotations
 
 from airflow_imgver.events.once import events_once
+from airflow_imgver.events.taken import new_events
 
-__all__ = ["events_once"]
+__all__ = ["events_once", "new_events"]

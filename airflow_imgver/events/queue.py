@@ -22,6 +22,8 @@ from airflow_imgver.services.description import Service
 from airflow_imgver.versions import Phase, VersionStatus
 
 if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
     from airflow_imgver.hooks.base import ImageVersionHook
     from airflow_imgver.hooks.event_queue import EventQueueHook, QueueMessage
 
@@ -113,7 +115,13 @@ class QueueReader:
         with self.hook.named_errors("ReceiveMessage"):
             _ = self.hook.conn
         for service in self.services:
-            self._hook_of(service)
+            hook = self._hook_of(service)
+            with hook.named_errors(f"the connection {hook.aws_conn_id!r}"):
+                _ = hook.conn
+
+    def hooks(self) -> list[AwsGenericHook[Any]]:
+        """Return the hooks of the queue and of the lists; before :meth:`connect`, they can be changed."""
+        return [self.hook, *map(self._hook_of, self.services)]
 
     def add_service(self, service: Service) -> None:
         """Observe the messages of a service too; :meth:`connect` builds its client."""
@@ -207,10 +215,7 @@ class QueueReader:
         if service.client_type not in self._hooks:
             connection = dict(self._connection)
             connection["region_name"] = connection["region_name"] or region_of(self.queue_url)
-            hook = service.hook_class()(**connection)
-            with hook.named_errors(f"the connection {hook.aws_conn_id!r}"):
-                _ = hook.conn
-            self._hooks[service.client_type] = hook
+            self._hooks[service.client_type] = service.hook_class()(**connection)
         return self._hooks[service.client_type]
 
     @staticmethod
