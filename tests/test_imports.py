@@ -48,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reports",
     },
     "cli": {
-        *{"exceptions", "text", "services", "arguments", "hooks", "gate", "triggers", "sensors", "query"},
+        *{"exceptions", "text", "versions", "services", "arguments", "hooks", "gate", "triggers"},
+        *{"sensors", "query"},
         *{"operators", "reports", "events"},
     },
     "__main__": {"cli"},

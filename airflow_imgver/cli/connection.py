@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import Any, TypeVar
 
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore import UNSIGNED
 from botocore.config import Config
 
 from airflow_imgver.cli.running import UsageError
 from airflow_imgver.hooks.base import ImageVersionHook
 
-HookT = TypeVar("HookT", bound=ImageVersionHook)
+VersionHookT = TypeVar("VersionHookT", bound=ImageVersionHook)
+HookT = TypeVar("HookT", bound=AwsGenericHook[Any])
 
 
-def hook_of(hook_class: type[HookT], args: argparse.Namespace) -> HookT:
+def hook_of(hook_class: type[VersionHookT], args: argparse.Namespace) -> VersionHookT:
     """Return the service's hook with the connection of the command line."""
     return overridden(hook_class(aws_conn_id=args.aws_conn_id or None), args)
 
@@ -34,8 +36,8 @@ def overridden(hook: HookT, args: argparse.Namespace) -> HookT:
             raise UsageError(
                 f"--endpoint-url must begin with http:// or https://, unlike {args.endpoint_url!r}."
             )
-        own = {**resolved.get_service_config(hook.service.client_type), "endpoint_url": args.endpoint_url}
-        resolved.service_config = {**resolved.service_config, hook.service.client_type: own}
+        own = {**resolved.get_service_config(hook.client_type), "endpoint_url": args.endpoint_url}
+        resolved.service_config = {**resolved.service_config, hook.client_type: own}
     if args.ca_bundle:
         resolved.verify = args.ca_bundle
     if args.no_verify_ssl:

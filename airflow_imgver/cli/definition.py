@@ -8,87 +8,25 @@ that command runs.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 from importlib import import_module
 
 from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command, positive_int
 
-from airflow_imgver.cli.examples import EXPLAIN_EXAMPLES, REPORT_EXAMPLES, listing_examples, waiting_examples
-from airflow_imgver.cli.option_groups import ForConnection, FromAwsCli, Required, Usual
+from airflow_imgver.cli.connection_options import CONNECTION, OVERRIDES, interval, number_of_seconds
+from airflow_imgver.cli.examples import (
+    EXPLAIN_EXAMPLES,
+    REPORT_EXAMPLES,
+    WATCH_EXAMPLES,
+    listing_examples,
+    waiting_examples,
+)
+from airflow_imgver.cli.option_groups import FromAwsCli, Required, Usual
 from airflow_imgver.cli.report_options import REPORTING
+from airflow_imgver.cli.watch_options import WATCHING
 from airflow_imgver.services import SERVICES, WAITABLES
 from airflow_imgver.services.description import Filter, IdentityField, Service
 from airflow_imgver.services.waitable import Waitable
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    # NaN and the infinite would reach time.sleep, which refuses them without naming the option.
-    if not math.isfinite(seconds) or seconds < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
-
-
-def _interval(text: str) -> float:
-    if (seconds := _seconds(text)) == 0:
-        raise argparse.ArgumentTypeError("an interval of 0 seconds would poll AWS without a pause")
-    return seconds
-
-
-# --- the connection to AWS: all commands ---
-
-ARG_AWS_CONN_ID = Usual(
-    ("--aws-conn-id",),
-    help="The Airflow connection for AWS (default: aws_default); '' takes boto3's own credentials",
-    default="aws_default",
-)
-ARG_REGION = Usual(("--region",), help="The AWS region, in place of the connection's")
-ARG_ENDPOINT_URL = ForConnection(("--endpoint-url",), help="The service's URL, in place of the connection's")
-ARG_NO_VERIFY_SSL = ForConnection(
-    ("--no-verify-ssl",), help="Do not verify TLS certificates", action="store_true"
-)
-ARG_CA_BUNDLE = ForConnection(
-    ("--ca-bundle",), help="The path of the CA bundle to verify TLS certificates with"
-)
-ARG_CLI_READ_TIMEOUT = ForConnection(
-    ("--cli-read-timeout",),
-    help="Seconds to wait for AWS to answer; 0 waits for ever (default: 20)",
-    type=_seconds,
-)
-ARG_CLI_CONNECT_TIMEOUT = ForConnection(
-    ("--cli-connect-timeout",),
-    help="Seconds to wait for a connection to AWS; 0 waits for ever (default: 5)",
-    type=_seconds,
-)
-ARG_NO_SIGN_REQUEST = ForConnection(
-    ("--no-sign-request",),
-    help="Do not sign requests; the connection's keys and role are not used",
-    action="store_true",
-)
-ARG_COLOR = FromAwsCli(
-    ("--color",), help="Colors, on a terminal by default", choices=("on", "off", "auto"), default="auto"
-)
-ARG_DEBUG = ForConnection(
-    ("--debug",),
-    help="Log requests and answers on stderr, without credentials, and show tracebacks",
-    action="store_true",
-)
-OVERRIDES = (
-    ARG_REGION,
-    ARG_ENDPOINT_URL,
-    ARG_NO_VERIFY_SSL,
-    ARG_CA_BUNDLE,
-    ARG_CLI_READ_TIMEOUT,
-    ARG_CLI_CONNECT_TIMEOUT,
-    ARG_NO_SIGN_REQUEST,
-    ARG_COLOR,
-    ARG_DEBUG,
-)
-CONNECTION = (ARG_AWS_CONN_ID, *OVERRIDES)
 
 # --- listing ---
 
@@ -168,10 +106,13 @@ ARG_FAIL_FAST = Usual(
     ("--fail-fast",), help="Of several, fail at the first that fails, not at the end", action="store_true"
 )
 ARG_TIMEOUT = Usual(
-    ("--timeout",), help="Seconds to wait; 0 polls once (default: 3600)", type=_seconds, default=3600.0
+    ("--timeout",),
+    help="Seconds to wait; 0 polls once (default: 3600)",
+    type=number_of_seconds,
+    default=3600.0,
 )
 ARG_INTERVAL = Usual(
-    ("--interval",), help="Seconds between two polls (default: 10)", type=_interval, default=10.0
+    ("--interval",), help="Seconds between two polls (default: 10)", type=interval, default=10.0
 )
 ARG_FAIL_ON_FAILED_FILES = Usual(
     ("--fail-on-failed-files",), help="Fail where a job could not import some files", action="store_true"
@@ -279,11 +220,19 @@ REPORT = ActionCommand(
     args=(*REPORTING, ARG_EXPLAIN_OUTPUT, *CONNECTION),
     epilog=REPORT_EXAMPLES,
 )
+WATCH = ActionCommand(
+    name="watch",
+    help="Print each version that becomes ready or fails, until Ctrl-C",
+    func=lazy_load_command("airflow_imgver.cli.watching.watch"),
+    args=(*WATCHING, ARG_MAX_ITEMS, *CONNECTION),
+    epilog=WATCH_EXAMPLES,
+)
 COMMANDS = (
     *map(list_command, SERVICES),
     *map(wait_command, WAITABLES),
     EXPLAIN,
     REPORT,
+    WATCH,
 )
 
 

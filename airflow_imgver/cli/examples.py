@@ -45,3 +45,13 @@ REPORT_EXAMPLES = _examples(
     ],
     ["airflow imgver report", "--name-contains studio-", "--outputs images.csv", "--fail-on failed,stuck"],
 )
+
+WATCH_EXAMPLES = _examples(
+    ["airflow imgver watch", "--datastore-id 12345678901234567890123456789012"],
+    [
+        "airflow imgver watch",
+        "--queue-url https://sqs.us-east-1.amazonaws.com/123456789012/image-versions",
+        "--phases failed",
+        "--output json",
+    ],
+)

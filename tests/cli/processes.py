@@ -42,7 +42,7 @@ def ended(done: subprocess.CompletedProcess[str]) -> Ended:
 _OURS = """
 import botocore.loaders, botocore.session
 import airflow_imgver.cli.explaining, airflow_imgver.cli.listing, airflow_imgver.cli.waiting
-import airflow_imgver.cli.reporting
+import airflow_imgver.cli.reporting, airflow_imgver.cli.watching, airflow_imgver.hooks.event_queue
 import airflow_imgver.operators.healthimaging, airflow_imgver.operators.sagemaker_image
 from airflow_imgver.__main__ import main
 """

@@ -19,6 +19,7 @@ COMMANDS = {
     "wait-image-version",
     "explain",
     "report",
+    "watch",
 }
 LISTING = ("list-image-set-versions", "--datastore-id", DATASTORE, "--image-set-id", IMAGE_SET)
 
@@ -111,10 +112,12 @@ def test_the_definition_imports_nothing_of_the_package_but_the_descriptions() ->
     # Airflow's discovery of providers may have imported the package and the descriptions before.
     assert set(done.stdout.split()) - {"airflow_imgver"} <= {
         "airflow_imgver.cli",
+        "airflow_imgver.cli.connection_options",
         "airflow_imgver.cli.definition",
         "airflow_imgver.cli.examples",
         "airflow_imgver.cli.option_groups",
         "airflow_imgver.cli.report_options",
+        "airflow_imgver.cli.watch_options",
         *(
             f"airflow_imgver/{path}".removesuffix(".py").removesuffix("/__init__").replace("/", ".")
             for path in LIGHT
