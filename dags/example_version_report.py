@@ -75,13 +75,13 @@ def example_version_report() -> None:
     )
 
     @task.branch
-    def is_a_person_needed(image_sets: Any, images: Any) -> str:
+    def needs_attention(image_sets: Any, images: Any) -> str:
         """Return the id of the next task."""
-        needed = any(count for report in (image_sets, images) for count in report["needs_attention"].values())
-        return "tell_somebody" if needed else "all_is_well"
+        found = any(count for report in (image_sets, images) for count in report["needs_attention"].values())
+        return "send_messages" if found else "all_is_well"
 
     @task
-    def tell_somebody(image_sets: Any, images: Any) -> str:
+    def send_messages(image_sets: Any, images: Any) -> str:
         """Send the messages of both reports; return what was sent."""
         context = get_current_context()
         message = f"{image_sets['text']}\n\n{images['text']}"
@@ -98,7 +98,7 @@ def example_version_report() -> None:
         """Replace this with the tasks of a day that needs no attention."""
 
     summaries = (report_image_sets.output, report_images.output)
-    is_a_person_needed(*summaries) >> [tell_somebody(*summaries), all_is_well()]
+    needs_attention(*summaries) >> [send_messages(*summaries), all_is_well()]
 
 
 example_version_report()

@@ -265,7 +265,7 @@ def test_the_report_example_notifies_of_a_failure_and_says_where_to_read_on(
     run = reported_on(pendulum.datetime(2026, 10, 5), dags, tmp_path)
 
     assert run.state == "success"
-    assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("success", "skipped")
+    assert (run.tasks["send_messages"], run.tasks["all_is_well"]) == ("success", "skipped")
     summary = run.xcom("report_images")
     assert summary["updated_after"] == "2026-10-05T00:00:00+00:00"
     assert summary["updated_before"] == "2026-10-06T00:00:00+00:00"
@@ -274,7 +274,7 @@ def test_the_report_example_notifies_of_a_failure_and_says_where_to_read_on(
         ("studio-imaging", 2),
     ]
     (sent,) = sent_to_the_topic()
-    assert sent.message == run.xcom("tell_somebody")
+    assert sent.message == run.xcom("send_messages")
     assert sent.subject == "Image sets: Nothing needs attention. Images: 1 failed."
     of_image_sets, of_images = sent.message.split("\n\n")
     assert of_image_sets.startswith("Nothing needs attention: data store")
@@ -298,7 +298,7 @@ def test_the_report_example_of_a_quiet_day_goes_on_and_leaves_an_empty_report_of
     run = reported_on(quiet, dags, tmp_path)
 
     assert run.state == "success"
-    assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("skipped", "success")
+    assert (run.tasks["send_messages"], run.tasks["all_is_well"]) == ("skipped", "success")
     assert run.xcom("report_image_sets")["rows"] == 0
     assert sent_to_the_topic() == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["20261101T000000", *SUMMARIES]

@@ -22,7 +22,7 @@ _GET_OBJECT = "GetObject"
 _ADVICE: dict[str, tuple[type[AwsCallError], str]] = {
     "NoSuchKey": (
         ManifestMissingError,
-        "The import job is COMPLETED, and AWS has not written its manifest, or somebody has removed it.",
+        "The import job is COMPLETED, and its manifest is not in S3: AWS has not written it yet, or it was deleted.",
     ),
     "AccessDenied": (
         AwsCallError,

@@ -151,7 +151,7 @@ class HealthImagingCopyImageSetOperator(ImageSetOperator):
             raise UnknownOutcomeError(
                 f"The answer to CopyImageSet was lost, and {len(candidates)} copies of this series were made "
                 f"around {timestamp(asked_at)}: it cannot be known which is this task's. Delete the copies "
-                "that are not needed, then clear this task to look again.",
+                "that are not needed, then clear this task so that it searches again.",
                 about=f"The copies are {ids}.",
             )
         if candidates:

@@ -38,7 +38,7 @@ class Contents:
     ``by_status`` counts versions by AWS's status and by phase, because a status alone does not tell the phase
     (an UPDATED that is LOCKED is busy); ``by_day`` counts them by phase and by the day of their last change,
     in UTC. ``histories`` are the versions of the first image sets or images that need attention, by name:
-    those with a version that somebody has to act on before the others. ``keys`` are the findings that need
+    those with a version that needs attention before the others. ``keys`` are the findings that need
     attention, for the comparison with another report.
     """
 
@@ -70,7 +70,7 @@ class Contents:
 
     @property
     def needs_attention(self) -> dict[str, int]:
-        """How many of each kind need somebody: versions, and image sets or images that could not be read."""
+        """How many of each kind need attention: versions, and image sets or images that could not be read."""
         return {
             "failed": self.failed.open,
             "stuck": self.stuck.count,

@@ -52,7 +52,7 @@ class Row:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody has to act: it is stuck, or it failed and no later version is good."""
+        """Whether it needs attention: it is stuck, or it failed and no later version is good."""
         if self.attention is Attention.FAILED:
             return self.good_successor is None
         return self.attention is Attention.STUCK

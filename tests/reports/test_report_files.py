@@ -170,7 +170,7 @@ def test_what_needs_a_person(entries: list[dict[str, Any]], attention: list[str 
     assert [row.attention for row in of(*entries)] == attention
 
 
-def test_older_versions_of_a_sagemaker_image_need_nobody() -> None:
+def test_older_versions_of_a_sagemaker_image_need_no_attention() -> None:
     versions = [
         {"Version": number, "ImageVersionStatus": "CREATED", "CreationTime": NOW, "LastModifiedTime": NOW}
         for number in (2, 1)

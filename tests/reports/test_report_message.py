@@ -41,7 +41,7 @@ def test_an_unreadable_one_is_named_with_its_reason() -> None:
     assert as_text(contents, PATHS).split("\n")[1:] == ["First: AccessDeniedException: no.", "/srv/page.html"]
 
 
-def test_a_failure_that_needs_nobody_is_not_the_first_finding() -> None:
+def test_a_failure_that_needs_no_attention_is_not_the_first_finding() -> None:
     contents, _ = gathered([[version(2, "COPIED", hours(7)), version(1, "COPY_FAILED", hours(8))]])
     assert as_text(contents, PATHS).startswith("Nothing needs attention: ")
     assert "First" not in as_text(contents, PATHS)

@@ -85,13 +85,13 @@ SOLVED = [
 ]
 
 
-def test_a_failure_that_a_good_version_followed_is_shown_and_needs_nobody() -> None:
+def test_a_failure_that_a_good_version_followed_is_shown_and_needs_no_attention() -> None:
     contents, _ = gathered(SOLVED)
     page = page_of(contents)
     assert page.headings[0][1] == "2 failed"
     assert contents.needs_attention == {"failed": 2, "stuck": 0, "unreadable": 0}
     assert page.count("Failed") == 2
-    assert "1 more failed version needs nobody" in page.text_of["failed"]
+    assert "1 more failed version needs no attention" in page.text_of["failed"]
     assert "superseded by a good version 4" in page.text_of[f"failed-{image_set(0)}-3"]
     assert "none is good" in page.text_of[f"failed-{image_set(1)}-2"]
 

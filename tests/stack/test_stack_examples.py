@@ -87,8 +87,8 @@ def test_the_reports_of_an_example_are_where_their_summaries_say(runs: dict[str,
         assert all(path.is_file() for path in paths), "though one may be empty"
     assert FAILED in {failure["id"] for failure in summaries["report_image_sets"]["failures"]}
     assert FAILED in Path(summaries["report_image_sets"]["paths"][0]).read_text()
-    assert summaries["report_image_sets"]["text"] in run.xcom("tell_somebody")
-    assert (run.tasks["tell_somebody"], run.tasks["all_is_well"]) == ("success", "skipped")
+    assert summaries["report_image_sets"]["text"] in run.xcom("send_messages")
+    assert (run.tasks["send_messages"], run.tasks["all_is_well"]) == ("success", "skipped")
 
 
 @pytest.mark.parametrize("dag_id", EXAMPLE_IDS)
