@@ -22,7 +22,7 @@ _GET_OBJECT = "GetObject"
 _ADVICE: dict[str, tuple[type[AwsCallError], str]] = {
     "NoSuchKey": (
         ManifestMissingError,
-        "The import job is COMPLETED, and its manifest is not in S3: AWS has not written it yet, or it was deleted.",
+        "The import job is COMPLETED, and S3 has no manifest: AWS has not written it yet, or it was deleted.",
     ),
     "AccessDenied": (
         AwsCallError,
