@@ -109,6 +109,11 @@ class VersionStatus:
     detail: str | None = None
     shortfall: str = ""
 
+    @property
+    def busy(self) -> bool:
+        """Whether AWS still works on it."""
+        return self.phase is Phase.BUSY
+
     def __str__(self) -> str:
         if self.detail is not None:
             return f"{one_line(self.status)} ({self.detail})" if self.detail else one_line(self.status)

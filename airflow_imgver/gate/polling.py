@@ -20,7 +20,7 @@ def poll(hook: ImageVersionHook, watched: Watched) -> Answer:
     try:
         answer: Answer = getattr(hook, watched.polled_by)(watched.identity, watched.version)
     except GateError as error:
-        _drop_tracebacks(error)
+        drop_tracebacks(error)
         return error
     return answer
 
@@ -43,7 +43,7 @@ def poll_all(
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _drop_tracebacks(error: BaseException | None) -> None:
+def drop_tracebacks(error: BaseException | None) -> None:
     """Drop the tracebacks: botocore's frames refer to each other, and keep connections open."""
     while error is not None:
         error.__traceback__ = None

@@ -74,6 +74,23 @@ class Watched:
         return self._service.poll.method
 
     @property
+    def operation(self) -> str:
+        """The API operation that polls it."""
+        return self._service.poll.operation
+
+    @property
+    def searched_in(self) -> tuple[str, ...] | None:
+        """Where a search can show that it has changed, for example its data store; None if none can."""
+        if self._service.changed_by is None:
+            return None
+        return tuple(self.identity[name] for name in self._service.identity_names[:-1])
+
+    @property
+    def id(self) -> str:
+        """What distinguishes it from its neighbours."""
+        return self.identity[self._service.key.name]
+
+    @property
     def label(self) -> str:
         """The same as a text."""
         if not self._service.has_versions:

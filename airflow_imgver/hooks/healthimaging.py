@@ -14,6 +14,7 @@ from airflow_imgver.arguments.searches import SearchedAttribute, searched_attrib
 from airflow_imgver.arguments.times import time_value
 from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.hooks.image_set_actions import ImageSetActions
+from airflow_imgver.hooks.image_set_changes import ImageSetChanges
 from airflow_imgver.hooks.import_jobs import ImportJobs
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
@@ -25,7 +26,7 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 
 
-class HealthImagingHook(ImageSetActions, ImportJobs):
+class HealthImagingHook(ImageSetActions, ImportJobs, ImageSetChanges):
     """
     List, poll, copy, update and delete image sets, and start and poll import jobs.
 

@@ -101,6 +101,7 @@ HEALTHIMAGING = Service(
     missing_codes=frozenset({"ResourceNotFoundException"}),
     first_version=1,
     made_version="imageSetVersion",
+    changed_by="iter_changed_image_set_pages",
     # The first is sent on reads too, for "not consistent yet, retry after a few seconds"; the second for too
     # many copies, updates or imports at the same time.
     transient_codes=frozenset({"ConflictException", "ServiceQuotaExceededException"}),

@@ -137,6 +137,8 @@ class Waitable:
     :param first_version: the number of the first version.
     :param made_version: the member with the version in what an import returns; None where nothing imports it.
     :param arn: the ARN of a version; None where a version has none.
+    :param changed_by: the hook's method that finds what has changed since a time, page by page; it takes the
+        identity without its last field, and the time. None where the service has no such search.
     :param console: the page in the AWS console.
     :param commands: the names of the commands.
     :param hook: the path of the hook's class.
@@ -155,6 +157,7 @@ class Waitable:
     first_version: int = 0
     made_version: str | None = None
     arn: VersionArn | None = None
+    changed_by: str | None = None
     console: ConsolePage
     commands: Commands
     hook: str

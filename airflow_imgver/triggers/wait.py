@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sized
+from operator import attrgetter
 from typing import Any
 
 from airflow_imgver.exceptions import AwsCallError, GateError, TriggerFailedError
@@ -248,5 +249,10 @@ class Wait:
             )
 
     def _next_poll(self, now: float) -> str:
-        due = min((interest.due for interest in self._interests), default=float("inf"))
-        return "" if due == float("inf") else f", next poll in {max(0.0, due - now):.0f} s"
+        first = min(self._interests, key=attrgetter("due"), default=None)
+        if first is None or first.due == float("inf"):
+            return ""
+        seconds = f"{max(0.0, first.due - now):.0f} s"
+        if first.is_searched_for:
+            return f", next poll when a search shows a change, at the latest in {seconds}"
+        return f", next poll in {seconds}"

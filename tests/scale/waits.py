@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from support import DATASTORE, Answer, Asked, StubAws, connection_json, image_set_entry, stub_aws
+from support import DATASTORE, SECRET, Answer, Asked, StubAws, connection_json, image_set_entry, stub_aws
 
 from airflow_imgver.triggers.healthimaging import HealthImagingImageSetVersionTrigger
 
@@ -42,6 +42,26 @@ def refusal(code: str, message: str = "", status: int = 400) -> Answer:
 def asked_about(asked: Asked) -> str:
     """The image set of a request."""
     return asked.path.split("/")[4]
+
+
+def is_search(asked: Asked) -> bool:
+    """Whether a request searches for image sets."""
+    return asked.path.endswith("/searchImageSets")
+
+
+def found(*ids: str, token: str | None = None) -> Answer:
+    """One page of a search: each image set with a patient's name, which nothing may keep."""
+    summaries = [
+        {
+            "imageSetId": each,
+            "version": 1,
+            "createdAt": 1680027126.436,
+            "updatedAt": 1680027126.436,
+            "DICOMTags": {"DICOMPatientName": SECRET},
+        }
+        for each in ids
+    ]
+    return Answer({"imageSetsMetadataSummaries": summaries, "nextToken": token})
 
 
 def trigger(image_set_id: Any, **more: Any) -> HealthImagingImageSetVersionTrigger:
@@ -82,6 +102,7 @@ class Timeline:
 
     def __post_init__(self) -> None:
         self.polls: list[tuple[float, str]] = []
+        self.searches: list[tuple[float, Asked]] = []
 
     def of(self, image_set: str) -> list[float]:
         return [at for at, about in self.polls if about == image_set]
@@ -103,10 +124,15 @@ def aws(
     monkeypatch: pytest.MonkeyPatch,
     answer: Callable[[Asked], Answer],
     clock: Callable[[], float] = time.monotonic,
+    search: Callable[[Asked], Answer] | None = None,
 ) -> Iterator[Timeline]:
-    """A stub AWS behind `aws_default`, and the record of what was asked when."""
+    """A stub AWS behind `aws_default`, and what was asked when. Without `search`, none is sent."""
+    monkeypatch.setenv("AIRFLOW__IMGVER__CHANGE_SEARCH", str(search is not None))
 
     def recorded(asked: Asked) -> Answer:
+        if search is not None and is_search(asked):
+            timeline.searches.append((clock(), asked))
+            return search(asked)
         timeline.polls.append((clock(), asked_about(asked)))
         return answer(asked)
 
