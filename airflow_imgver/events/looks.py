@@ -142,8 +142,10 @@ class Watch:
             elif name in changed and changed[name] is not None:
                 self._settled[name] = cast("datetime", changed[name])
         self._forget(floor)
-        found = [fact for fact in facts if self.wanted.wants(fact) and fact.key not in cursor.remembered]
-        return Look(tuple(sorted(found, key=_order)), Mark.of(min(since, began), busy), began)
+        found = {
+            fact.key: fact for fact in facts if self.wanted.wants(fact) and fact.key not in cursor.remembered
+        }
+        return Look(tuple(sorted(found.values(), key=_order)), Mark.of(min(since, began), busy), began)
 
     def _changed(self, cursor: Cursor) -> Mapping[str, datetime | None]:
         """Find what may have changed, and when; None where AWS does not say it."""

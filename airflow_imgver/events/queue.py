@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_imgver.events.event import Fact
-from airflow_imgver.events.hints import ForeignMessageError, Hint, UnreadableMessageError, read_hint
+from airflow_imgver.events.hints import ForeignMessageError, Hint, MessageError, read_hint
 from airflow_imgver.exceptions import ResourceMissingError, UnexpectedAnswerError
 from airflow_imgver.services import SERVICES
 from airflow_imgver.services.description import Service
@@ -163,26 +163,45 @@ class QueueReader:
 
         :raises AwsCallError: AWS refused or did not answer; the message stays in the queue.
         """
+        return self.observe_all([message])[0]
+
+    def groups(self, messages: Iterable[QueueMessage]) -> list[list[QueueMessage]]:
+        """Group messages about the same version, for which one request is enough."""
+        groups: dict[Any, list[QueueMessage]] = {}
+        for message in messages:
+            try:
+                hint = self.hint(message)
+                about: Any = (hint.service.client_type, *sorted(hint.identity.items()), hint.version)
+                # Without a number, what a message means depends on its time.
+                about = about if hint.version is not None else message.message_id
+            except MessageError:
+                about = message.message_id
+            groups.setdefault(about, []).append(message)
+        return list(groups.values())
+
+    def observe_all(self, group: Sequence[QueueMessage]) -> list[Observation]:
+        """
+        List the version of a group of messages, as :meth:`groups` makes them.
+
+        :raises AwsCallError: AWS refused or did not answer; the messages stay in the queue.
+        """
         at = datetime.now(UTC)
         try:
-            hint = self.hint(message)
-        except (ForeignMessageError, UnreadableMessageError) as error:
-            return Observation(message, Outcome.REJECTED, (), str(error), at)
-        age = at - (hint.time or message.sent_at or at)
-        hook = self._hook_of(hint.service)
+            hint, *others = map(self.hint, group)
+        except MessageError as error:
+            return [Observation(each, Outcome.REJECTED, (), str(error), at) for each in group]
+        found: list[VersionStatus] = []
+        why = "AWS does not list the version."
         try:
-            found = _found(hook, hint)
+            found = _found(self._hook_of(hint.service), hint)
         except ResourceMissingError as error:
-            return self._absent(message, hint, age, at, error.message)
+            why = error.message
         except UnexpectedAnswerError as error:
-            return Observation(message, Outcome.REJECTED, (), str(error), at)
-        if not found:
-            return self._absent(message, hint, age, at, "AWS does not list the version.")
+            return [Observation(each, Outcome.REJECTED, (), str(error), at) for each in group]
         facts = tuple(sorted((Fact(hint.service, hint.identity, each) for each in found), key=_order))
-        if _is_stale(hint, found) and age < _UNTIL_SETTLED:
-            why = f"The message says {hint.status}, and AWS still lists {found[-1]}."
-            return Observation(message, Outcome.LATER, facts, why, at)
-        return Observation(message, Outcome.FACTS, facts, "", at)
+        return [
+            _judged(each, said, facts, why, at) for each, said in zip(group, [hint, *others], strict=True)
+        ]
 
     def delete(self, receipts: Sequence[str]) -> list[str]:
         """
@@ -217,12 +236,6 @@ class QueueReader:
             connection["region_name"] = connection["region_name"] or region_of(self.queue_url)
             self._hooks[service.client_type] = service.hook_class()(**connection)
         return self._hooks[service.client_type]
-
-    @staticmethod
-    def _absent(message: QueueMessage, hint: Hint, age: timedelta, at: datetime, why: str) -> Observation:
-        deleting = (hint.status or "").startswith("DELET")
-        outcome = Outcome.LATER if age < _UNTIL_LISTED and not deleting else Outcome.NOTHING
-        return Observation(message, outcome, (), why, at)
 
 
 def checked_queue_url(queue_url: Any) -> str:
@@ -274,12 +287,27 @@ def _meant(hint: Hint, listed: Sequence[VersionStatus]) -> Iterator[VersionStatu
     yield latest
 
 
-def _is_stale(hint: Hint, found: Sequence[VersionStatus]) -> bool:
+def _judged(
+    message: QueueMessage, hint: Hint, facts: tuple[Fact, ...], why: str, at: datetime
+) -> Observation:
+    """Decide what becomes of a message, by what it says, its age and what AWS lists."""
+    age = at - (hint.time or message.sent_at or at)
+    if not facts:
+        deleting = (hint.status or "").startswith("DELET")
+        later = age < _UNTIL_LISTED and not deleting
+        return Observation(message, Outcome.LATER if later else Outcome.NOTHING, (), why, at)
+    if _is_stale(hint, facts) and age < _UNTIL_SETTLED:
+        why = f"The message says {hint.status}, and AWS still lists {facts[-1]}."
+        return Observation(message, Outcome.LATER, facts, why, at)
+    return Observation(message, Outcome.FACTS, facts, "", at)
+
+
+def _is_stale(hint: Hint, facts: Sequence[Fact]) -> bool:
     """Return whether AWS still lists as busy what the message says has ended."""
     said = hint.service.fields.phases.get(hint.status or "")
     if said in (None, Phase.BUSY):
         return False
-    return all(each.phase is Phase.BUSY for each in found)
+    return all(each.status.phase is Phase.BUSY for each in facts)
 
 
 def _order(fact: Fact) -> Any:

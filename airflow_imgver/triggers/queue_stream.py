@@ -1,0 +1,357 @@
+"""One queue, read for all its watchers in this process: receive, list, hand over, and delete when told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from asgiref.sync import sync_to_async
+
+from airflow_imgver.events.cursor import Remembered
+from airflow_imgver.events.queue import Observation, Outcome, QueueReader
+from airflow_imgver.exceptions import AwsCallError
+from airflow_imgver.options import THREADS
+from airflow_imgver.services import SERVICES
+from airflow_imgver.services.description import Service
+from airflow_imgver.text import one_line
+from airflow_imgver.triggers.schedule import Pace, Schedule
+from airflow_imgver.triggers.trouble import Trouble
+from airflow_imgver.triggers.watchers import Watcher
+
+if TYPE_CHECKING:
+    from airflow_imgver.hooks.event_queue import QueueMessage
+
+T = TypeVar("T")
+
+# A message comes back so late after a triggerer was killed; and this long Airflow has to store an event.
+VISIBILITY = 120
+# Watchers that start together must all be there before the first message is handed to those that are.
+SECONDS_TO_JOIN = 5.0
+_WAIT = 10
+# A watcher's queue in Airflow holds 1,024, and Airflow fails the watcher of a full one.
+MOST_IN_FLIGHT = 200
+_MOST_A_ROUND = 50
+_MOST_HELD = 200
+_SECONDS_TO_CLOSE = 3.0
+_SECONDS_BETWEEN_HIDING = VISIBILITY / 3
+_SECONDS_A_MESSAGE_IS_HELD = 3600.0
+_SECONDS_BETWEEN_ERRORS = 60.0
+
+
+@dataclass(eq=False, slots=True)
+class Delivery:
+    """
+    A message on its way to the watchers.
+
+    :param seen: what AWS says about it.
+    :param receipt: what deletes it.
+    :param handed: how many watchers have dealt with it. Airflow 3.3.2 may count one that has not.
+    :param told: the facts that watchers handed to Airflow.
+    """
+
+    seen: Observation
+    receipt: str
+    handed: int = 0
+    told: list[tuple[Watcher, str]] = field(default_factory=list)
+
+    def tell(self, watcher: Watcher, key: str) -> None:
+        """Note that a watcher has handed a fact to Airflow."""
+        self.told.append((watcher, key))
+        watcher.hand(key)
+
+
+class _Held(NamedTuple):
+    """A message that has to be observed again."""
+
+    message: QueueMessage
+    due: float
+    until: float
+    schedule: Schedule
+
+
+class QueueStream:
+    """
+    Reads a queue for ever, on the loop of a triggerer; nothing escapes :meth:`deliveries`.
+
+    :param queue_url: the queue.
+    :param connection: the connection's settings.
+    :param services: returns the services of which there are watchers.
+    :param log: the log.
+    """
+
+    def __init__(
+        self,
+        queue_url: str,
+        connection: dict[str, Any],
+        services: Callable[[], Iterable[Service]],
+        log: Any,
+    ) -> None:
+        self._queue_url = queue_url
+        self._connection = connection
+        self._services = services
+        self._log = log
+        self._reader: QueueReader | None = None
+        self._receiver = ThreadPoolExecutor(1, thread_name_prefix="imgver-queue")
+        self._threads = ThreadPoolExecutor(THREADS.whole(), thread_name_prefix="imgver-events")
+        self._in_flight: dict[str, Delivery] = {}
+        self._held: dict[str, _Held] = {}
+        self._done: list[str] = []
+        self._rejected = Remembered()
+        self._settled = asyncio.Event()
+        self._logged_at: dict[str, float] = {}
+        self._hidden_at = 0.0
+        self._closed = False
+
+    # --- for those who hand messages over ---
+
+    async def deliveries(self) -> AsyncIterator[Delivery]:
+        """Yield messages whose versions are listed, the oldest change first, for ever."""
+        reading = Trouble(self._log, f"use the queue {one_line(str(self._queue_url))}")
+        await asyncio.sleep(SECONDS_TO_JOIN)
+        while True:
+            try:
+                await self._connect()
+                await self._delete_done()
+                for delivery in await self._round():
+                    yield delivery
+                reading.over()
+            except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+                if isinstance(error, AwsCallError) and error.expired:
+                    self._disconnect()
+                await asyncio.sleep(reading.pause(error))
+
+    async def stored(self, deliveries: Sequence[Delivery]) -> None:
+        """Take note that Airflow has stored the events of messages, and delete these."""
+        for delivery in deliveries:
+            self._forget(delivery)
+            self._done.append(delivery.receipt)
+        try:
+            await self._delete_done()
+        except Exception as error:  # noqa: BLE001  # an error here would end all watchers of the queue
+            # The loop that receives tries again before it receives more, and pauses.
+            self._log.debug("Deleting failed, and is repeated: %s", error)
+
+    async def not_stored(self, deliveries: Sequence[Delivery]) -> None:
+        """Return messages to the queue whose events Airflow may not have stored."""
+        for delivery in deliveries:
+            self._forget(delivery)
+        await self._release([each.receipt for each in deliveries])
+
+    async def close(self) -> None:
+        """Return what is in flight to the queue, for another triggerer, and close the connections."""
+        self._closed = True
+        self._receiver.shutdown(wait=False, cancel_futures=True)
+        held = [each.message.receipt for each in self._held.values()]
+        await self._release([*(each.receipt for each in self._in_flight.values()), *held])
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._disconnect()
+
+    async def _release(self, receipts: Sequence[str]) -> None:
+        """Return messages to the queue; where that fails, they come back by themselves, a little later."""
+        if self._reader is None or not receipts:
+            return
+        try:
+            async with asyncio.timeout(_SECONDS_TO_CLOSE):
+                await self._in_thread(self._threads, self._reader.release, receipts)
+        except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+            self._log.debug("Messages could not be returned to the queue: %s", error)
+
+    # --- one round ---
+
+    async def _connect(self) -> None:
+        if self._reader is None:
+            # A triggerer imports AWS's libraries off its loop.
+            await asyncio.to_thread(_import_hooks)
+            reader = QueueReader(self._queue_url, services=(), **self._connection)
+            # Airflow answers a trigger's requests only in the thread that asgiref keeps for them.
+            await sync_to_async(reader.connect)()
+            self._reader = reader
+        missing = [each for each in self._services() if each not in self._reader.services]
+        for service in missing:
+            self._reader.add_service(service)
+        if missing:
+            await sync_to_async(self._reader.connect)()
+
+    def _disconnect(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+    async def _round(self) -> list[Delivery]:
+        """Receive messages, list their versions, and return what can be handed over."""
+        await self._hide_held()
+        if len(self._in_flight) >= MOST_IN_FLIGHT:
+            self._settled.clear()
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._settled.wait()
+            except TimeoutError:
+                pass
+            return []
+        messages = self._due() + await self._receive()
+        seen, failure = await self._observe(messages)
+        ready = [delivery for each in seen if (delivery := self._sort(each)) is not None]
+        ready.sort(key=_oldest)
+        self._in_flight |= {each.seen.message.message_id: each for each in ready}
+        if failure is not None and not ready and (failure.transient or failure.expired):
+            raise failure
+        if failure is not None:
+            self._log_held(failure)
+        return ready
+
+    async def _receive(self) -> list[QueueMessage]:
+        """Receive what is there, up to a number; where nothing is there, wait for it."""
+        reader = self._connected()
+        if len(self._held) >= _MOST_HELD:
+            await asyncio.sleep(1.0)
+            return []
+        wait = 1 if self._held or self._done else _WAIT
+        received: list[QueueMessage] = []
+        while len(received) < _MOST_A_ROUND:
+            some = await self._in_thread(self._receiver, self._received, reader, 0 if received else wait)
+            received += some
+            if len(some) < 10:  # less than a request asks for
+                break
+        return [each for each in received if self._is_new(each)]
+
+    def _received(self, reader: QueueReader, wait: int) -> list[QueueMessage]:
+        """Receive, in a thread; messages that come after the end go back."""
+        messages = reader.receive(wait=wait, visibility=VISIBILITY)
+        if self._closed and messages:
+            reader.release([each.receipt for each in messages])
+            return []
+        return messages
+
+    def _is_new(self, message: QueueMessage) -> bool:
+        """Return whether a message is not on its way already; only its newest receipt deletes it for sure."""
+        if (delivery := self._in_flight.get(message.message_id)) is not None:
+            delivery.receipt = message.receipt
+            return False
+        if (held := self._held.get(message.message_id)) is not None:
+            self._held[message.message_id] = held._replace(message=message)
+            return False
+        return True
+
+    async def _observe(
+        self, messages: Sequence[QueueMessage]
+    ) -> tuple[list[Observation], AwsCallError | None]:
+        """List the versions of messages; hold those for which AWS refused, and return the last error."""
+        reader = self._connected()
+        groups = reader.groups(messages)
+        answers = await asyncio.gather(
+            *(self._in_thread(self._threads, reader.observe_all, group) for group in groups),
+            return_exceptions=True,
+        )
+        seen: list[Observation] = []
+        failure: AwsCallError | None = None
+        for group, answer in zip(groups, answers, strict=True):
+            if isinstance(answer, AwsCallError):
+                failure = answer
+                for message in group:
+                    self._hold(message)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                seen += answer
+        return seen, failure
+
+    def _sort(self, seen: Observation) -> Delivery | None:
+        """Decide what becomes of a message; returns it where the watchers must see it."""
+        message = seen.message
+        if seen.outcome is Outcome.LATER and self._hold(message):
+            self._log.info("%s It is listed again later.", seen.why)
+            return None
+        self._held.pop(message.message_id, None)
+        if seen.outcome is Outcome.REJECTED:
+            # Not deleted: the queue's own policy decides, and it comes back until then.
+            if self._rejected.add(message.message_id):
+                self._log.warning(
+                    "A message is left to the queue's dead-letter policy: %s Message %s.",
+                    one_line(seen.why),
+                    one_line(message.message_id),
+                )
+            return None
+        if not seen.facts:
+            self._log.info("A message needs no event: %s Message %s.", seen.why, message.message_id)
+            self._done.append(message.receipt)
+            return None
+        return Delivery(seen, message.receipt)
+
+    # --- messages that wait ---
+
+    def _hold(self, message: QueueMessage) -> bool:
+        """Keep a message, to list it again after a growing pause; returns whether it may wait any longer."""
+        now = asyncio.get_running_loop().time()
+        held = self._held.get(message.message_id)
+        if held is not None and now > held.until:
+            # It comes back by itself, and counts for the dead-letter policy then.
+            del self._held[message.message_id]
+            return False
+        schedule = held.schedule if held else Schedule(Pace(poke_interval=2.0))
+        until = held.until if held else now + _SECONDS_A_MESSAGE_IS_HELD
+        self._held[message.message_id] = _Held(message, now + schedule.after_error(), until, schedule)
+        return True
+
+    def _log_held(self, error: AwsCallError) -> None:
+        """Log an error of one list call, and each kind once a minute: many messages may meet it."""
+        now = asyncio.get_running_loop().time()
+        if now - self._logged_at.get(error.code, float("-inf")) >= _SECONDS_BETWEEN_ERRORS:
+            self._logged_at[error.code] = now
+            self._log.error(
+                "%s Its message stays in the queue and is tried again, %d wait so.", error, len(self._held)
+            )
+
+    def _due(self) -> list[QueueMessage]:
+        now = asyncio.get_running_loop().time()
+        return [each.message for each in self._held.values() if each.due <= now][:_MOST_A_ROUND]
+
+    async def _hide_held(self) -> None:
+        """Keep messages that wait hidden, so that waiting does not count for the dead-letter policy."""
+        now = asyncio.get_running_loop().time()
+        if self._held and now - self._hidden_at >= _SECONDS_BETWEEN_HIDING:
+            receipts = [each.message.receipt for each in self._held.values()]
+            await self._in_thread(self._threads, self._connected().hide, receipts, VISIBILITY)
+            self._hidden_at = now
+
+    # --- deleting ---
+
+    async def _delete_done(self) -> None:
+        """Delete what has been dealt with; what could not be deleted is tried again."""
+        if self._reader is None or not self._done:
+            return
+        receipts, self._done = self._done, []
+        try:
+            self._done += await self._in_thread(self._threads, self._reader.delete, receipts)
+        except BaseException:
+            self._done += receipts
+            raise
+
+    def _forget(self, delivery: Delivery) -> None:
+        self._in_flight.pop(delivery.seen.message.message_id, None)
+        self._settled.set()
+
+    # --- threads ---
+
+    def _connected(self) -> QueueReader:
+        if self._reader is None:
+            raise RuntimeError("The queue is not connected.")
+        return self._reader
+
+    @staticmethod
+    async def _in_thread(threads: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, call, *arguments)
+
+
+def _oldest(delivery: Delivery) -> Any:
+    return delivery.seen.facts[-1].order
+
+
+def _import_hooks() -> None:
+    from importlib import import_module
+
+    import_module("airflow_imgver.hooks.event_queue")
+    for service in SERVICES:
+        service.hook_class()

@@ -1,0 +1,136 @@
+"""
+Event triggers on Airflow 3.1 and 3.2, which do not say when an event is stored.
+
+So a message is deleted a minute after its event was handed over, and a cursor is saved eight seconds after.
+An Airflow whose database has not taken an event by then, and whose triggerer is killed, loses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Hashable
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from airflow.triggers.base import TriggerEvent
+
+from airflow_imgver.services import SERVICES
+from airflow_imgver.services.description import Service
+from airflow_imgver.triggers.queue_stream import Delivery, QueueStream
+from airflow_imgver.triggers.trouble import Trouble
+from airflow_imgver.triggers.watch_stream import WatchStream
+from airflow_imgver.triggers.watchers import joined, watchers_of
+
+if TYPE_CHECKING:
+    from airflow_imgver.triggers.event_base import EventQueueTrigger, WatchTrigger
+
+log = logging.getLogger(__name__)
+
+SECONDS_UNTIL_DELETED = 60.0
+SECONDS_UNTIL_SAVED = 8.0
+
+_sharings: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Sharing]] = WeakKeyDictionary()
+
+
+class _Sharing:
+    """One receive loop for all watchers of a queue in this process."""
+
+    def __init__(self, trigger: EventQueueTrigger) -> None:
+        self._key = trigger.shared_stream_key()
+        self._stream = QueueStream(trigger.queue_url, trigger.connection, self._services, log)
+        self._inboxes: list[asyncio.Queue[Delivery]] = []
+        self._open: dict[Delivery, int] = {}
+        self._task = asyncio.ensure_future(self._read())
+        self._deletions: set[asyncio.Task[None]] = set()
+
+    def join(self) -> asyncio.Queue[Delivery]:
+        """Return where a new watcher's messages arrive."""
+        inbox: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._inboxes.append(inbox)
+        return inbox
+
+    def dealt_with(self, delivery: Delivery) -> None:
+        """Note that one more watcher has dealt with a message; after the last one, it is deleted later."""
+        delivery.handed += 1
+        if delivery.handed >= self._open.get(delivery, 0):
+            self._open.pop(delivery, None)
+            deletion = asyncio.ensure_future(self._delete_later(delivery))
+            self._deletions.add(deletion)
+            deletion.add_done_callback(self._deletions.discard)
+
+    async def leave(self, inbox: asyncio.Queue[Delivery]) -> bool:
+        """Stop a watcher's messages; returns whether it was the last watcher."""
+        self._inboxes.remove(inbox)
+        # What it has not dealt with is not deleted, and comes again.
+        if self._inboxes:
+            return False
+        for task in (self._task, *self._deletions):
+            task.cancel()
+        await self._stream.close()
+        return True
+
+    async def _read(self) -> None:
+        async for delivery in self._stream.deliveries():
+            if self._inboxes:
+                self._open[delivery] = len(self._inboxes)
+                for inbox in self._inboxes:
+                    inbox.put_nowait(delivery)
+            else:
+                await self._stream.not_stored([delivery])
+
+    async def _delete_later(self, delivery: Delivery) -> None:
+        await asyncio.sleep(SECONDS_UNTIL_DELETED)
+        for watcher, key in delivery.told:
+            watcher.stored(key)
+        await self._stream.stored([delivery])
+
+    def _services(self) -> list[Service]:
+        wanted = {watcher.trigger.service.client_type for watcher in watchers_of(self._key)}
+        return [service for service in SERVICES if service.client_type in wanted]
+
+
+async def queue_events(trigger: EventQueueTrigger) -> AsyncIterator[TriggerEvent]:
+    """Yield a watcher's events of a queue's messages."""
+    key = trigger.shared_stream_key()
+    sharings = _sharings.setdefault(asyncio.get_running_loop(), {})
+    with joined(key, trigger) as watcher:
+        sharing = sharings.get(key)
+        if sharing is None:
+            sharing = sharings[key] = _Sharing(trigger)
+        inbox = sharing.join()
+        try:
+            while True:
+                delivery = await inbox.get()
+                for fact_key, event in watcher.news(delivery.seen.facts, delivery.seen.observed_at):
+                    delivery.tell(watcher, fact_key)
+                    yield TriggerEvent(event)
+                sharing.dealt_with(delivery)
+        finally:
+            if len(sharing._inboxes) == 1:
+                del sharings[key]
+            await sharing.leave(inbox)
+
+
+async def watch_events(trigger: WatchTrigger) -> AsyncIterator[TriggerEvent]:
+    """Yield the events of the looks."""
+    stream = WatchStream(trigger, log)
+    looking = Trouble(log, "look for changes")
+    try:
+        while True:
+            try:
+                items = stream.items_of(await stream.look())
+                for item in items:
+                    if item.event is not None:
+                        yield TriggerEvent(item.event)
+                if items:
+                    await asyncio.sleep(SECONDS_UNTIL_SAVED)
+                    await stream.settle([(item, True) for item in items])
+                looking.over()
+                pause = stream.pause()
+            except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+                stream.heed(error)
+                pause = looking.pause(error)
+            await asyncio.sleep(pause)
+    finally:
+        await stream.close()

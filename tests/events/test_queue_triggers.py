@@ -1,0 +1,86 @@
+"""The triggers that read a queue, on Airflow's own shared streams and the embedded AWS."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow has shared streams since 3.3")
+
+from streams import AssetStates, Clinic, Triggerer, until
+
+from airflow_imgver.triggers import queue_stream
+from airflow_imgver.triggers.healthimaging import HealthImagingEventQueueTrigger
+from airflow_imgver.triggers.sagemaker_image import SageMakerImageEventQueueTrigger
+
+
+@pytest.fixture
+def clinic(emulator_url: str, aws_connection: str, monkeypatch: pytest.MonkeyPatch) -> Clinic:
+    """The embedded AWS with a queue; watchers do not wait for one another for long."""
+    monkeypatch.setattr(queue_stream, "SECONDS_TO_JOIN", 0.2)
+    return Clinic(emulator_url)
+
+
+def test_an_event_is_stored_once_for_each_version_and_its_message_is_deleted(clinic: Clinic) -> None:
+    async def main() -> None:
+        async with Triggerer() as triggerer:
+            triggerer.start(HealthImagingEventQueueTrigger(clinic.queue_url), states=AssetStates())
+            ids = clinic.image_sets(2)
+            clinic.update(ids[0], 1)
+            await until(lambda: len(triggerer.stored) == 3)
+            await until(lambda: clinic.left() == 0)
+            assert sorted(triggerer.keys()) == sorted(
+                f"medical-imaging/{clinic.datastore_id}/{each}"
+                for each in (f"{ids[0]}/1/CREATED", f"{ids[0]}/2/UPDATED", f"{ids[1]}/1/CREATED")
+            )
+
+    asyncio.run(main())
+
+
+def test_watchers_of_both_services_share_one_receive_loop_and_each_gets_its_own(clinic: Clinic) -> None:
+    async def main() -> None:
+        async with Triggerer() as triggerer:
+            [one, other] = clinic.image_sets(2)
+            clinic.image("studio-kernel")
+            clinic.image("training")
+            triggerer.start(
+                HealthImagingEventQueueTrigger(clinic.queue_url),
+                HealthImagingEventQueueTrigger(clinic.queue_url, image_set_ids=one),
+                SageMakerImageEventQueueTrigger(clinic.queue_url, image_names=["studio-*"]),
+                states=AssetStates(),
+            )
+            await until(lambda: len(triggerer.stored) == 4 and clinic.left() == 0)
+            assert len(triggerer.streams._groups) == 1
+            assert [each.split("/")[2] for each in sorted(triggerer.keys(1))] == sorted([one, other])
+            assert [each.split("/")[2] for each in triggerer.keys(2)] == [one]
+            assert triggerer.keys(3) == ["sagemaker/studio-kernel/1/CREATED"]
+
+    asyncio.run(main())
+
+
+def test_a_watcher_that_is_cancelled_before_airflow_took_its_event_loses_nothing(clinic: Clinic) -> None:
+    """Airflow 3.3.2 counts it as one that accepted the message."""
+
+    async def main() -> None:
+        first = Triggerer()
+        first.logging.clear()  # Airflow logs an event before it takes it; there the watcher is cancelled.
+        first.start(HealthImagingEventQueueTrigger(clinic.queue_url))
+        clinic.image_sets(1)
+        await until(lambda: _in_flight() == 1)
+        await asyncio.sleep(0.2)
+        await first.stop()
+        assert first.stored == first.outbound == []
+        assert clinic.left() > 0
+        async with Triggerer() as second:
+            second.start(HealthImagingEventQueueTrigger(clinic.queue_url))
+            await until(lambda: len(second.stored) == 1)
+
+    asyncio.run(main())
+
+
+def _in_flight() -> int:
+    import gc
+
+    streams = [each for each in gc.get_objects() if isinstance(each, queue_stream.QueueStream)]
+    return sum(len(each._in_flight) for each in streams if not each._closed)
