@@ -32,8 +32,18 @@ NAMES = {
     ],
     "sensors.healthimaging": ["HealthImagingImageSetVersionSensor", "HealthImagingDICOMImportJobSensor"],
     "sensors.sagemaker_image": ["SageMakerImageVersionSensor"],
-    "triggers.healthimaging": ["HealthImagingImageSetVersionTrigger", "HealthImagingDICOMImportJobTrigger"],
-    "triggers.sagemaker_image": ["SageMakerImageVersionTrigger"],
+    "triggers.healthimaging": [
+        "HealthImagingImageSetVersionTrigger",
+        "HealthImagingDICOMImportJobTrigger",
+        "HealthImagingEventQueueTrigger",
+        "HealthImagingDatastoreWatchTrigger",
+    ],
+    "triggers.sagemaker_image": [
+        "SageMakerImageVersionTrigger",
+        "SageMakerImageEventQueueTrigger",
+        "SageMakerImageWatchTrigger",
+    ],
+    "events": ["events_once"],
     "links.healthimaging": ["HealthImagingImageSetLink", "HealthImagingDICOMImportJobLink"],
     "links.sagemaker_image": ["SageMakerImageLink"],
     "links.report": ["VersionReportLink"],
@@ -75,7 +85,9 @@ def shown(parameters: Any) -> dict[str, Any]:
 
 def plain(default: Any) -> Any:
     """A default as JSON can hold it."""
-    return str(default) if isinstance(default, timedelta) else default
+    if isinstance(default, timedelta):
+        return str(default)
+    return list(default) if isinstance(default, tuple) else default
 
 
 def signature_of(path: str) -> dict[str, Any]:

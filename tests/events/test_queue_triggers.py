@@ -82,5 +82,5 @@ def test_a_watcher_that_is_cancelled_before_airflow_took_its_event_loses_nothing
 def _in_flight() -> int:
     import gc
 
-    streams = [each for each in gc.get_objects() if isinstance(each, queue_stream.QueueStream)]
+    streams = [each for each in gc.get_objects() if type(each) is queue_stream.QueueStream]
     return sum(len(each._in_flight) for each in streams if not each._closed)

@@ -13,14 +13,25 @@ from airflow.models.trigger import Trigger
 from support import DATASTORE, IMAGE, IMAGE_SET
 
 from airflow_imgver.triggers.base import GateTrigger
+from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
 from airflow_imgver.triggers.healthimaging import (
+    HealthImagingDatastoreWatchTrigger,
     HealthImagingDICOMImportJobTrigger,
+    HealthImagingEventQueueTrigger,
     HealthImagingImageSetVersionTrigger,
 )
-from airflow_imgver.triggers.sagemaker_image import SageMakerImageVersionTrigger
+from airflow_imgver.triggers.sagemaker_image import (
+    SageMakerImageEventQueueTrigger,
+    SageMakerImageVersionTrigger,
+    SageMakerImageWatchTrigger,
+)
 
 STORED = json.loads(Path(__file__).with_name("stored_triggers.json").read_text(encoding="utf-8"))
 ROWS = json.loads(Path(__file__).with_name("stored_rows.json").read_text(encoding="utf-8"))
+WATCHERS = json.loads(Path(__file__).with_name("stored_watchers.json").read_text(encoding="utf-8"))
+EACH_WATCHER = pytest.mark.parametrize(
+    "stored", WATCHERS, ids=lambda stored: stored["classpath"].rsplit(".", 1)[1]
+)
 EACH = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored["classpath"].rsplit(".", 1)[1])
 
 PLAIN = [
@@ -117,3 +128,56 @@ def test_the_time_before_which_a_gate_does_not_open_is_stored_and_read_again(tri
     _, kwargs = trigger.serialize()
     later = {**kwargs, "not_before": "2026-11-28T03:57:10+00:00"}
     assert type(trigger)(**later).serialize()[1] == later
+
+
+# --- watchers of assets ---------------------------------------------------------------------------------
+
+QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/image-versions"
+PLAIN_WATCHERS = [
+    HealthImagingEventQueueTrigger(QUEUE),
+    HealthImagingEventQueueTrigger(QUEUE, phases=("ready",), datastore_ids=(DATASTORE,)),
+    HealthImagingDatastoreWatchTrigger(DATASTORE),
+    SageMakerImageEventQueueTrigger(QUEUE, image_names=("studio-*",)),
+    SageMakerImageWatchTrigger(name_contains="studio"),
+]
+
+
+@EACH_WATCHER
+def test_a_watcher_that_an_earlier_release_stored_still_means_the_same(stored: Any) -> None:
+    watcher: Any = made_again(stored["classpath"], stored["kwargs"])
+    assert watcher.serialize() == (stored["classpath"], stored["kwargs"])
+    # Otherwise its cursor, and what it remembers, would be lost with an upgrade.
+    assert watcher.place_name == stored["place_name"]
+    assert watcher.wanted.phases
+
+
+def test_the_sample_has_every_watcher() -> None:
+    classes = {type(each) for each in PLAIN_WATCHERS}
+    assert {resolve_name(stored["classpath"]) for stored in WATCHERS} == classes
+
+
+@pytest.mark.parametrize("watcher", PLAIN_WATCHERS, ids=lambda watcher: type(watcher).__name__)
+def test_a_watcher_survives_airflows_storage_and_json_as_it_was(watcher: ImageVersionEventTrigger) -> None:
+    classpath, kwargs = watcher.serialize()
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    again: Any = made_again(classpath, kwargs)
+    assert again.serialize() == (classpath, kwargs)
+    # Airflow finds a watcher's row by this; another one each time would start it anew with each parsing.
+    assert watcher.hash(classpath, kwargs) == again.hash(*again.serialize())
+
+
+@pytest.mark.parametrize("watcher", PLAIN_WATCHERS, ids=lambda watcher: type(watcher).__name__)
+def test_every_argument_of_a_watchers_constructor_is_stored(watcher: ImageVersionEventTrigger) -> None:
+    import inspect
+
+    arguments: set[str] = set()
+    for cls in type(watcher).__mro__:
+        if issubclass(cls, ImageVersionEventTrigger):
+            arguments |= set(inspect.signature(cls.__init__).parameters) - {"self", "kwargs"}
+    assert set(watcher.serialize()[1]) == arguments
+
+
+@pytest.mark.parametrize("cls", {type(each) for each in PLAIN_WATCHERS}, ids=lambda cls: cls.__name__)
+def test_no_argument_can_keep_a_stored_watcher_from_being_made(cls: Any) -> None:
+    # Airflow makes them on the triggerer's loop, which an error but a TypeError would end.
+    cls(**dict.fromkeys(cls.arguments, object()), aws_conn_id=1, region_name=[])
