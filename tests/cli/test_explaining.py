@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from import_jobs import CANNOT_READ, JOB, image_set, job, load_jobs, put_manifest, summary
 from processes import PROGRAM, Run
+from studies import PATIENT, STUDY, add, image_set_id
 from support import (
     DATASTORE,
     IMAGE,
@@ -31,7 +33,10 @@ from datetime import datetime
 
 from airflow.sdk import DAG, task
 
-from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSensor
+from airflow_imgver.sensors.healthimaging import (
+    HealthImagingDICOMImportJobSensor,
+    HealthImagingImageSetVersionSensor,
+)
 from airflow_imgver.sensors.sagemaker_image import SageMakerImageVersionSensor
 
 print("a Dag's file that prints")
@@ -48,6 +53,12 @@ with DAG("clinic", schedule=None, start_date=datetime(2026, 1, 1)):
         task_id="all_copied", datastore_id="{DATASTORE}", wait_until="settled"
     ).expand(image_set_id=["{IMAGE_SET}", "{OTHER_SET}"])
     SageMakerImageVersionSensor(task_id="built", image_name="{IMAGE}")
+    HealthImagingDICOMImportJobSensor(
+        task_id="imported", datastore_id="{DATASTORE}", job_id="{JOB}", fail_on_failed_files=True
+    )
+    HealthImagingImageSetVersionSensor(
+        task_id="study", datastore_id="{DATASTORE}", study_instance_uid="{{{{ params }}}}"
+    )
 
     @task
     def work(): ...
@@ -177,13 +188,18 @@ def rendered(image_set_id: Any = IMAGE_SET, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def busy(emulator_url: str) -> None:
+def slow_changes(emulator_url: str) -> None:
+    """Have the embedded AWS take ten minutes for a change."""
     from moto.moto_api import state_manager
 
     from airflow_imgver.emulator.registration import MANAGED_MODELS
 
     for model in MANAGED_MODELS:
         state_manager.set_transition(model, {"progression": "time", "seconds": 600})
+
+
+@pytest.fixture
+def busy(slow_changes: None) -> None:
     load_image_set(image_set_entry(2, "COPYING", "LOCKED"), image_set_entry(1, "COPIED"))
 
 
@@ -453,6 +469,71 @@ def test_a_text_of_awss_that_looks_like_a_time_is_shown_as_it_is(change: Change,
 
     assert done.status == 0, done.err
     assert "message 2026-13-01T00:00:00Z\n" in done.out
+
+
+# --- import jobs and searches ---
+
+
+def test_a_deferred_gate_on_an_import_job_shows_the_job(
+    slow_changes: None, change: Change, explained: Callable[..., Any]
+) -> None:
+    from airflow_imgver.triggers.healthimaging import HealthImagingDICOMImportJobTrigger
+
+    load_jobs(job("IN_PROGRESS"))
+    deadline = datetime(2030, 1, 1, tzinfo=UTC).isoformat()
+    waits = HealthImagingDICOMImportJobTrigger(datastore_id=DATASTORE, job_id=JOB, deadline=deadline)
+    change("imported", "deferred", trigger=waits)
+
+    answer = explained("imported").json
+
+    assert answer["waits_for"].startswith(f"import job {JOB}")
+    assert answer["asks"].startswith("GetDICOMImportJob with the connection aws_default")
+    assert answer["aws_says"][0]["jobStatus"] == "IN_PROGRESS"
+    assert answer["verdict"] == "wait"
+
+
+JOB_FIELDS = {"datastore_id": DATASTORE, "job_id": JOB, "aws_conn_id": "aws_default"}
+
+
+def test_a_job_that_failed_is_shown_with_awss_reason(
+    emulator_url: str, change: Change, explained: Callable[..., Any]
+) -> None:
+    load_jobs(job("FAILED", message=CANNOT_READ))
+    change("imported", "failed", rendered={**JOB_FIELDS, "region_name": None, "verify": None})
+
+    answer = explained("imported").json
+
+    assert answer["verdict"] == "fail"
+    assert CANNOT_READ in answer["why"]
+
+
+def test_a_job_with_failed_files_is_explained_with_the_dags_own_setting(
+    emulator_url: str, change: Change, explained: Callable[..., Any]
+) -> None:
+    load_jobs(job())
+    put_manifest(emulator_url, summary(image_set(1), failed=(2, 0)))
+    change("imported", "running", rendered={**JOB_FIELDS, "region_name": None, "verify": None})
+
+    answer = explained("imported").json
+
+    assert answer["verdict"] == "fail"
+    assert "2 of 5 files were not imported" in answer["why"]
+
+
+def test_a_gate_by_search_searches_as_it_does_and_shows_no_patient(
+    emulator_url: str, change: Change, explained: Callable[..., Any]
+) -> None:
+    add(1, 2)
+    fields = {**rendered(None), "study_instance_uid": STUDY, "updated_after": None}
+    change("study", "running", rendered=fields)
+
+    done = explained("study")
+
+    assert done.status == 0, done.err
+    assert " and 1 more, until ready" in done.json["waits_for"]
+    assert {entry["imageSetId"] for entry in done.json["aws_says"]} == {image_set_id(1), image_set_id(2)}
+    assert done.json["verdict"] == "open"
+    assert not [secret for secret in (STUDY, *PATIENT) if secret in done.out + done.err]
 
 
 # --- what cannot be explained ---

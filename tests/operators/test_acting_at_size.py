@@ -91,7 +91,7 @@ def test_mapped_copies_end_well_and_say_how_long_their_queue_is() -> None:
     assert set(HealthImagingHook().iter_image_set_ids(DATASTORE)) == made | set(SOURCES)
     waits = [int(found) for found in re.findall(r"(\d+) CopyImageSet requests wait in this", log.getvalue())]
     throttled = called("CopyImageSet") - COPIES
-    print(
+    print(  # noqa: T201  # a figure to read with -rP
         f"{COPIES} copies: AWS throttled {throttled} calls, {triggers['TurnTrigger']} waits for a turn, "
         f"at most {max(waits)} before one"
     )
