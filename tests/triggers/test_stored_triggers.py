@@ -177,7 +177,11 @@ def test_every_argument_of_a_watchers_constructor_is_stored(watcher: ImageVersio
     assert set(watcher.serialize()[1]) == arguments
 
 
-@pytest.mark.parametrize("cls", {type(each) for each in PLAIN_WATCHERS}, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls",
+    sorted({type(each) for each in PLAIN_WATCHERS}, key=lambda cls: cls.__name__),
+    ids=lambda cls: cls.__name__,
+)
 def test_no_argument_can_keep_a_stored_watcher_from_being_made(cls: Any) -> None:
     # Airflow makes them on the triggerer's loop, which an error but a TypeError would end.
     cls(**dict.fromkeys(cls.arguments, object()), aws_conn_id=1, region_name=[])
