@@ -43,7 +43,7 @@ NAMES = {
         "SageMakerImageEventQueueTrigger",
         "SageMakerImageWatchTrigger",
     ],
-    "events": ["events_once"],
+    "events": ["events_once", "new_events"],
     "links.healthimaging": ["HealthImagingImageSetLink", "HealthImagingDICOMImportJobLink"],
     "links.sagemaker_image": ["SageMakerImageLink"],
     "links.report": ["VersionReportLink"],

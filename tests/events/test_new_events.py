@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,6 +125,23 @@ class Store:
         self.values[key] = value
 
 
+class OfAsset(Mapping[Asset, Any]):
+    """What the context has for the one asset; Airflow 3.1 cannot hash an asset."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __getitem__(self, asset: Asset) -> Any:
+        assert asset == READY
+        return self._value
+
+    def __iter__(self) -> Iterator[Asset]:
+        return iter([READY])
+
+    def __len__(self) -> int:
+        return 1
+
+
 def context(
     store: Store, run_id: str, attached: list[str], stored: list[str] | None = None
 ) -> dict[str, Any]:
@@ -137,9 +154,9 @@ def context(
     return {
         "ti": SimpleNamespace(dag_id="dag", task_id="take"),
         "dag_run": SimpleNamespace(run_id=run_id, run_after=now),
-        "inlet_events": {READY: events(stored or [])},
-        "triggering_asset_events": {READY: events(attached)},
-        "asset_state_store": {READY: store},
+        "inlet_events": OfAsset(events(stored or [])),
+        "triggering_asset_events": OfAsset(events(attached)),
+        "asset_state_store": OfAsset(store),
     }
 
 
