@@ -63,7 +63,7 @@ def event_of(fact: Fact, observed_at: datetime) -> dict[str, Any]:
     :return: ``key``, ``service`` (boto3's name), the fields of the identity, ``version``, ``phase``,
         ``status``, ``reason``, ``entry`` (AWS's names, as in an XCom), ``changed_at`` and ``observed_at``
         (ISO 8601, UTC). At most 8 KB as JSON: where it would be more, long texts are cut and then members of
-        ``entry`` left out, and ``cut`` names them.
+        ``entry`` left out, and ``cut`` names what was.
     """
     found = fact.status
     reason = found.reason.strip() if found.reason else None
@@ -89,26 +89,34 @@ def _size(value: Any) -> int:
 
 
 def _cut(event: dict[str, Any]) -> dict[str, Any]:
-    """Cut the entry's long texts, then its largest members, then the reason; each is named in ``cut``."""
+    """Cut the entry's long texts, then the reason, then leave out the entry's largest members."""
     cut: list[str] = []
     event = {**event, "entry": dict(event["entry"]), "cut": cut}
     entry = event["entry"]
-    for name in sorted(entry, key=lambda name: -_size(entry[name])):
-        if _size(event) <= LARGEST_EVENT:
-            break
-        value = entry[name]
-        if isinstance(value, str) and _size(value) > _LONGEST_TEXT:
-            entry[name] = _shortened(value, _LONGEST_TEXT)
-        else:
-            del entry[name]
-        cut.append(_named(f"entry.{name}"))
+    for name in _largest_first(entry):
+        if (
+            _size(event) > LARGEST_EVENT
+            and isinstance(entry[name], str)
+            and _size(entry[name]) > _LONGEST_TEXT
+        ):
+            entry[name] = _shortened(entry[name], _LONGEST_TEXT)
+            cut.append(_named(f"entry.{name}"))
     for name in ("reason", "status"):
-        if _size(event) > LARGEST_EVENT and event[name]:
+        if _size(event) > LARGEST_EVENT and event[name] and _size(event[name]) > LONGEST_REASON:
             event[name] = _shortened(event[name], LONGEST_REASON)
             cut.append(name)
+    for name in _largest_first(entry):
+        if _size(event) > LARGEST_EVENT:
+            del entry[name]
+            if (named := _named(f"entry.{name}")) not in cut:
+                cut.append(named)
     if _size(event) > LARGEST_EVENT:
-        event["entry"], event["cut"] = {}, ["entry", "reason", "status"]
+        event["cut"] = ["entry", "reason", "status"]
     return event
+
+
+def _largest_first(entry: Mapping[str, Any]) -> list[str]:
+    return sorted(entry, key=lambda name: -_size({name: entry[name]}))
 
 
 def _named(member: str) -> str:

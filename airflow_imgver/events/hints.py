@@ -24,6 +24,7 @@ from airflow_imgver.versions import VERSIONS
 LARGEST_MESSAGE = 1024 * 1024
 """Bytes of a message; more than SQS carries."""
 
+_LONGEST_REASON = 300
 _IMAGE_SET_ARN = re.compile(r"arn:aws[a-z-]*:medical-imaging:[^:]*:[^:]*:datastore/([^/]+)/imageset/([^/]+)")
 _IMAGE_ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]*:[^:]*:image/([^/]+)")
 _IMAGE_VERSION_ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]*:[^:]*:image-version/([^/]+)/([0-9]{1,18})")
@@ -143,7 +144,7 @@ def _hint(
     try:
         checked = service.check(identity)
     except InvalidIdentityError as error:
-        raise UnreadableMessageError(str(error)) from None
+        raise UnreadableMessageError(str(error)[:_LONGEST_REASON]) from None
     return Hint(service, checked, _version(version), _status(status), _time(event.get("time")))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from airflow_imgver.events.cursor import Remembered
 from airflow_imgver.triggers.places import UNREADABLE, asset_state_of
 from airflow_imgver.triggers.watchers import Watcher
+
+log = logging.getLogger(__name__)
 
 _TRIES = 3
 _FORMAT = 1
@@ -26,13 +29,13 @@ async def load_memory(watcher: Watcher) -> None:
                     watcher.remembered = Remembered.read(stored.get("remembered"))
                 except (AttributeError, ValueError):
                     await place.set(name + UNREADABLE, stored)
-                    watcher.log.error(
+                    log.error(
                         "What this watcher remembers cannot be read. It is kept as %s in the asset's state; "
                         "events that were stored before may be sent again.",
                         name + UNREADABLE,
                     )
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-            watcher.log.warning("What this watcher remembers could not be read (try %d): %r", tried, error)
+            log.warning("What this watcher remembers could not be read (try %d): %r", tried, error)
             await asyncio.sleep(tried)
         else:
             return
@@ -47,4 +50,4 @@ async def save_memory(watcher: Watcher) -> None:
     try:
         await place.set(watcher.trigger.place_name, value)
     except Exception as error:  # noqa: BLE001  # an error here would end all watchers of the queue
-        watcher.log.warning("What this watcher remembers could not be kept: %r", error)
+        log.warning("What this watcher remembers could not be kept: %r", error)

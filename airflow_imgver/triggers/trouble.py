@@ -9,6 +9,7 @@ from airflow_imgver.text import sentence
 from airflow_imgver.triggers.schedule import Pace, Schedule
 
 SHORTEST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
 
 
 class Trouble:
@@ -35,7 +36,7 @@ class Trouble:
 
     def pause(self, error: Exception) -> float:
         """Log an error, with a traceback where it is none of AWS's; returns how long to wait."""
-        pause = self._schedule.after_error()
+        pause = min(self._schedule.after_error(), LONGEST_PAUSE)
         known = isinstance(error, GateError | ValueError)
         news = str(error) if known else f"{type(error).__name__}: {error}"
         # AWS's answers may have a number of their own in them, which is no news.

@@ -8,6 +8,7 @@ and what reads for all of them finds out who they are.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +21,8 @@ from airflow_imgver.events.filters import EventFilter
 
 if TYPE_CHECKING:
     from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
+
+log = logging.getLogger(__name__)
 
 _joined: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, list[Watcher]]] = WeakKeyDictionary()
 
@@ -36,14 +39,13 @@ class Watcher:
 
     def __init__(self, trigger: ImageVersionEventTrigger) -> None:
         self.trigger = trigger
-        self.log = trigger.log
         self.remembered = Remembered()
         self.wanted: EventFilter | None = None
         self._handed: set[str] = set()
         try:
             self.wanted = trigger.wanted
         except (TypeError, ValueError) as error:
-            self.log.error("This watcher sends no events, because of an argument in its Dag: %s", error)
+            log.error("This watcher sends no events, because of an argument in its Dag: %s", error)
 
     def news(self, facts: tuple[Fact, ...], observed_at: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield key and event of each fact that the trigger wants and has not reported."""

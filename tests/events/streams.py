@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import boto3
 import structlog
-from airflow.triggers.shared_stream import SharedStreamManager
 from botocore.config import Config
 
 from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
@@ -49,6 +48,8 @@ class Triggerer:
     """
 
     def __init__(self, *, ack_timeout: float = 300.0) -> None:
+        from airflow.triggers.shared_stream import SharedStreamManager  # since 3.3
+
         self.streams = SharedStreamManager(log=structlog.get_logger(), ack_timeout=ack_timeout)
         self.stored: list[tuple[int, dict[str, Any]]] = []
         self.outbound: list[tuple[int, dict[str, Any], int | None]] = []
@@ -87,7 +88,7 @@ class Triggerer:
                 self.stored += [(number, payload) for number, payload, _ in taken]
                 self.streams.confirm_persisted([seq for _, _, seq in taken if seq is not None])
 
-    def keys(self, number: int | None = None) -> list[str]:
+    def event_keys(self, number: int | None = None) -> list[str]:
         """The keys of the stored events, of one watcher or of all."""
         return [payload["key"] for each, payload in self.stored if number in (None, each)]
 

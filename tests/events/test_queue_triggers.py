@@ -15,13 +15,6 @@ from airflow_imgver.triggers.healthimaging import HealthImagingEventQueueTrigger
 from airflow_imgver.triggers.sagemaker_image import SageMakerImageEventQueueTrigger
 
 
-@pytest.fixture
-def clinic(emulator_url: str, aws_connection: str, monkeypatch: pytest.MonkeyPatch) -> Clinic:
-    """The embedded AWS with a queue; watchers do not wait for one another for long."""
-    monkeypatch.setattr(queue_stream, "SECONDS_TO_JOIN", 0.2)
-    return Clinic(emulator_url)
-
-
 def test_an_event_is_stored_once_for_each_version_and_its_message_is_deleted(clinic: Clinic) -> None:
     async def main() -> None:
         async with Triggerer() as triggerer:
@@ -30,7 +23,7 @@ def test_an_event_is_stored_once_for_each_version_and_its_message_is_deleted(cli
             clinic.update(ids[0], 1)
             await until(lambda: len(triggerer.stored) == 3)
             await until(lambda: clinic.left() == 0)
-            assert sorted(triggerer.keys()) == sorted(
+            assert sorted(triggerer.event_keys()) == sorted(
                 f"medical-imaging/{clinic.datastore_id}/{each}"
                 for each in (f"{ids[0]}/1/CREATED", f"{ids[0]}/2/UPDATED", f"{ids[1]}/1/CREATED")
             )
@@ -52,9 +45,9 @@ def test_watchers_of_both_services_share_one_receive_loop_and_each_gets_its_own(
             )
             await until(lambda: len(triggerer.stored) == 4 and clinic.left() == 0)
             assert len(triggerer.streams._groups) == 1
-            assert [each.split("/")[2] for each in sorted(triggerer.keys(1))] == sorted([one, other])
-            assert [each.split("/")[2] for each in triggerer.keys(2)] == [one]
-            assert triggerer.keys(3) == ["sagemaker/studio-kernel/1/CREATED"]
+            assert [each.split("/")[2] for each in sorted(triggerer.event_keys(1))] == sorted([one, other])
+            assert [each.split("/")[2] for each in triggerer.event_keys(2)] == [one]
+            assert triggerer.event_keys(3) == ["sagemaker/studio-kernel/1/CREATED"]
 
     asyncio.run(main())
 
