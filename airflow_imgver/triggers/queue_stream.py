@@ -95,7 +95,7 @@ class QueueStream:
         self._log = log
         self._reader: QueueReader | None = None
         self._receiver = ThreadPoolExecutor(1, thread_name_prefix="imgver-queue")
-        self._threads = ThreadPoolExecutor(THREADS.whole(), thread_name_prefix="imgver-events")
+        self._pool: ThreadPoolExecutor | None = None
         self._in_flight: dict[str, Delivery] = {}
         self._held: dict[str, _Held] = {}
         self._done: list[str] = []
@@ -146,7 +146,8 @@ class QueueStream:
         self._receiver.shutdown(wait=False, cancel_futures=True)
         held = [each.message.receipt for each in self._held.values()]
         await self._release([*(each.receipt for each in self._in_flight.values()), *held])
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
         self._disconnect()
 
     async def _release(self, receipts: Sequence[str]) -> None:
@@ -334,6 +335,13 @@ class QueueStream:
         self._settled.set()
 
     # --- threads ---
+
+    @property
+    def _threads(self) -> ThreadPoolExecutor:
+        """The threads that call AWS; made late, so that an option that cannot be read is an error to log."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS.whole(), thread_name_prefix="imgver-events")
+        return self._pool
 
     def _connected(self) -> QueueReader:
         if self._reader is None:
