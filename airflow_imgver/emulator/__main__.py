@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             state=options.state,
             transition_seconds=options.transition_seconds,
             events=options.events,
+            index_lag=options.index_lag,
         ) as url:
             print(f"The embedded AWS answers at {url}", flush=True)  # noqa: T201
             stopped.wait()
@@ -74,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         metavar="S",
         help="how long a state change takes (default: zero)",
+    )
+    parser.add_argument(
+        "--index-lag",
+        type=_seconds,
+        metavar="S",
+        help="how long after a change SearchImageSets shows it (default: zero)",
     )
     parser.add_argument(
         "--events",

@@ -25,6 +25,7 @@ def mock_image_versions(
     state: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     transition_seconds: float | None = None,
     events: Mapping[str, Any] | None = None,
+    index_lag: float | None = None,
 ) -> Iterator[None]:
     """
     Answer boto3 as moto's ``mock_aws`` does, with HealthImaging and the SageMaker image operations too.
@@ -42,13 +43,14 @@ def mock_image_versions(
     :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means zero.
     :param events: How events are delivered, by the arguments of ``set_events``; by default each once and in
         order.
+    :param index_lag: How long after a change SearchImageSets shows it, in seconds; None means zero.
     :raises RuntimeError: an embedded AWS, or a ``mock_aws``, is already open in this process.
     :raises StateError: the state is malformed; nothing is loaded.
-    :raises ValueError: the time is negative, or an option of the events is unknown or out of range.
+    :raises ValueError: a time is negative, or an option of the events is unknown or out of range.
     """
     faulty = deliver_in_process(botocore_stubber.process_request, REGISTRY)
     with (
-        embedded_aws(transition_seconds=transition_seconds, events=events),
+        embedded_aws(transition_seconds=transition_seconds, events=events, index_lag=index_lag),
         mock_aws(),
         patch.object(botocore_stubber, "process_request", faulty),
     ):

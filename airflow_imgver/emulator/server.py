@@ -40,6 +40,7 @@ def serve(
     state: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     transition_seconds: float | None = None,
     events: Mapping[str, Any] | None = None,
+    index_lag: float | None = None,
 ) -> Iterator[str]:
     """
     Serve HealthImaging, SageMaker and the rest of moto over HTTP while the context is open.
@@ -57,13 +58,14 @@ def serve(
     :param transition_seconds: How long a state change takes, such as COPYING to COPIED; None means zero.
     :param events: How events are delivered, by the arguments of ``set_events``; by default each once and in
         order.
+    :param index_lag: How long after a change SearchImageSets shows it, in seconds; None means zero.
     :return: The server's URL.
     :raises RuntimeError: this process already runs an embedded AWS: moto keeps one state per process.
     :raises StateError: the state is malformed; nothing is loaded, and nothing is served.
-    :raises ValueError: the time is negative, or an option of the events is unknown or out of range.
+    :raises ValueError: a time is negative, or an option of the events is unknown or out of range.
     :raises OSError: the port is not available.
     """
-    with embedded_aws(transition_seconds=transition_seconds, events=events):
+    with embedded_aws(transition_seconds=transition_seconds, events=events, index_lag=index_lag):
         if state is not None:
             load(state)
         with _bound(host, port) as listening, _serving(host, listening) as url:

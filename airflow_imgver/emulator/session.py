@@ -16,6 +16,7 @@ from moto.moto_api import state_manager
 from airflow_imgver.emulator.event_options import event_options
 from airflow_imgver.emulator.event_sender import EVENTS
 from airflow_imgver.emulator.faults import REGISTRY
+from airflow_imgver.emulator.medicalimaging.index import LAG
 from airflow_imgver.emulator.registration import MANAGED_MODELS, register
 
 if TYPE_CHECKING:
@@ -26,18 +27,24 @@ _OPEN = threading.Lock()
 
 @contextmanager
 def embedded_aws(
-    *, transition_seconds: float | None, events: Mapping[str, Any] | None = None
+    *,
+    transition_seconds: float | None,
+    events: Mapping[str, Any] | None = None,
+    index_lag: float | None = None,
 ) -> Iterator[None]:
     """
     Keep moto's state for one embedded AWS, empty at the start and at the end.
 
     :param transition_seconds: How long a state change takes; None means zero.
     :param events: How events are delivered, see ``set_events``.
-    :raises ValueError: an option of the events is unknown or out of range, or the time is negative.
+    :param index_lag: How long after a change SearchImageSets shows it; None means zero.
+    :raises ValueError: an option of the events is unknown or out of range, or a time is negative.
     :raises RuntimeError: another embedded AWS, or a ``mock_aws``, is open in this process.
     """
     if transition_seconds is not None and transition_seconds < 0:
         raise ValueError(f"transition_seconds is {transition_seconds}; it must not be negative")
+    if index_lag is not None and index_lag < 0:
+        raise ValueError(f"index_lag is {index_lag}; it must not be negative")
     options = event_options(events)
     if not _OPEN.acquire(blocking=False):
         raise RuntimeError(
@@ -53,6 +60,7 @@ def embedded_aws(
         register()
         _open_moto_session()
         _reset()
+        LAG.seconds = index_lag or 0.0
         for model in MANAGED_MODELS if transition_seconds is not None else ():
             state_manager.set_transition(model, {"progression": "time", "seconds": transition_seconds})
         EVENTS.open(options, timed=bool(transition_seconds))
@@ -60,6 +68,7 @@ def embedded_aws(
             yield
         finally:
             EVENTS.close()
+            LAG.seconds = 0.0
             for model in MANAGED_MODELS:
                 state_manager.unset_transition(model)
             _reset()

@@ -138,7 +138,14 @@ def test_it_refuses_a_state_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--port", "65536"], ["--port", "http"], ["--transition-seconds", "-1"], ["--region", "x"]]
+    "arguments",
+    [
+        ["--port", "65536"],
+        ["--port", "http"],
+        ["--transition-seconds", "-1"],
+        ["--index-lag", "-1"],
+        ["--region", "x"],
+    ],
 )
 def test_it_refuses_a_nonsensical_argument(arguments: list[str]) -> None:
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)

@@ -16,6 +16,20 @@ _MOVES_KEPT = 100_000
 _MANY = 1_000
 
 
+class Lag:
+    """
+    How many seconds after a change of an image set the index shows it; once per process.
+
+    Until then a search finds the image set by the times from before, or not at all if it is new. Searches by
+    other attributes, and everything but searches, see the change at once.
+    """
+
+    seconds = 0.0
+
+
+LAG = Lag()
+
+
 class SortedKeys:
     """
     The keys of all image sets in their order; a listing keeps the order that it began with.
@@ -42,7 +56,7 @@ class SortedKeys:
             self.moves += 1
             self._moves.append((self.moves, image_set_id, before))
         if key is None:
-            del self._key_of[image_set_id]
+            self._key_of.pop(image_set_id, None)
         else:
             self._key_of[image_set_id] = key
         self._waiting.setdefault(image_set_id, before)
@@ -78,6 +92,9 @@ class SortedKeys:
         self._apply()
         first = bisect.bisect_left(self._sorted, least, key=_value)
         return max(bisect.bisect_right(self._sorted, most, key=_value) - first, 0)
+
+    def __contains__(self, image_set_id: str) -> bool:
+        return image_set_id in self._key_of
 
     def key_of(self, image_set_id: str) -> Key:
         """Give the key of an image set."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_imgver.emulator.medicalimaging.exceptions import ValidationException
-from airflow_imgver.emulator.medicalimaging.index import Groups, Key, SortedKeys
+from airflow_imgver.emulator.medicalimaging.index import LAG, Groups, Key, SortedKeys
 from airflow_imgver.emulator.paging import marker_of, token_after
 
 if TYPE_CHECKING:
@@ -40,12 +42,17 @@ class Search:
     def __init__(self, image_sets: dict[str, ImageSet]) -> None:
         self._image_sets = image_sets
         self._changed: dict[str, None] = {}
+        self._late: collections.deque[tuple[float, str, dict[str, Any]]] = collections.deque()
         self._keys = {field: SortedKeys() for field in _TIMES}
         self._groups = Groups()
 
     def changed(self, image_set: ImageSet) -> None:
-        """Note an image set that is new or has changed; the next search takes the change into the index."""
+        """Note an image set that is new or has changed; a search takes the change into the index."""
         self._changed[image_set.image_set_id] = None
+        if LAG.seconds:
+            self._late.append(
+                (time.monotonic() + LAG.seconds, image_set.image_set_id, self._times_of(image_set))
+            )
 
     def members(self, attribute: str, value: Any) -> list[ImageSet]:
         """Give the image sets, except deleted ones, whose latest version has a value of an attribute."""
@@ -93,7 +100,9 @@ class Search:
                 chosen = set(self._keys[name].between(least, most))
         if chosen is not None and len(chosen) <= _FEW:
             moved = keys.moved(since)
-            few = sorted((moved.get(each) or keys.key_of(each) for each in chosen), reverse=descending)
+            few = sorted(
+                (moved.get(each) or keys.key_of(each) for each in chosen if each in keys), reverse=descending
+            )
             walk: Iterator[Key] = (
                 key for key in few if after is None or (key < after if descending else key > after)
             )
@@ -139,12 +148,23 @@ class Search:
     def _refresh(self) -> None:
         for image_set_id in self._changed:
             image_set = self._image_sets[image_set_id]
+            if not LAG.seconds:
+                self._put(image_set_id, self._times_of(image_set))
             listed = not image_set.is_deleted
-            for field, keys in self._keys.items():
-                keys.put(image_set_id, _sort_value(image_set, field) if listed else None)
             values = ((field, _attribute(image_set, field)) for field in _EQUALS if listed)
             self._groups.put(image_set_id, tuple(pair for pair in values if pair[1] is not None))
         self._changed.clear()
+        while self._late and self._late[0][0] <= time.monotonic():
+            _, image_set_id, times = self._late.popleft()
+            self._put(image_set_id, times)
+
+    def _times_of(self, image_set: ImageSet) -> dict[str, Any]:
+        listed = not image_set.is_deleted
+        return {field: _sort_value(image_set, field) if listed else None for field in _TIMES}
+
+    def _put(self, image_set_id: str, times: dict[str, Any]) -> None:
+        for field, value in times.items():
+            self._keys[field].put(image_set_id, value)
 
 
 _LAST = chr(0x10FFFF)
