@@ -49,6 +49,7 @@ bench: $(READY) ## measure lists, imports, thousands of waits, fleets and report
 	$(RUN) benchmarks
 	$(RUN) benchmarks.waiting
 	$(RUN) benchmarks.fleet
+	$(RUN) benchmarks.changing
 	$(RUN) benchmarks.reporting
 
 # pip reads the user's pip.conf (another index, a proxy, a certificate), which faster installers do not. With pinned

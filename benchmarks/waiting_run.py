@@ -177,6 +177,8 @@ def environment(stub: Stub, home: str, *, budget: float | None, **config: Any) -
         "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
         "AIRFLOW__IMGVER__HEALTHIMAGING_REQUESTS_PER_SECOND": rate,
         "AIRFLOW__IMGVER__SAGEMAKER_REQUESTS_PER_SECOND": rate,
+        # What is measured are polls in turn, and the stubs know no search.
+        "AIRFLOW__IMGVER__CHANGE_SEARCH": "False",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": f"{home}/no-aws-config",
         "AWS_SHARED_CREDENTIALS_FILE": f"{home}/no-aws-credentials",

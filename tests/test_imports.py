@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reports",
     },
     "cli": {
-        *{"exceptions", "text", "versions", "services", "arguments", "hooks", "gate", "triggers"},
+        *{"exceptions", "text", "options", "versions", "services", "arguments", "hooks", "gate", "triggers"},
         *{"sensors", "query"},
         *{"operators", "reports", "events"},
     },

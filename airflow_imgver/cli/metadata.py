@@ -21,6 +21,7 @@ from airflow_imgver.cli.running import NotExplainedError
 from airflow_imgver.gate.gate import Gate
 from airflow_imgver.gate.settings import GateSettings, Watch
 from airflow_imgver.hooks.base import ImageVersionHook
+from airflow_imgver.options import CHANGE_SEARCH, UNCHANGED_POLL_INTERVAL
 from airflow_imgver.sensors.base import GateSensor
 from airflow_imgver.services import WAITABLES
 from airflow_imgver.triggers.base import GateTrigger
@@ -138,7 +139,14 @@ def _next_poll_of_trigger(stored: Any, trigger: GateTrigger) -> str:
             f"{_time(job.latest_heartbeat)}"
         )
     every = _every(trigger.poke_interval, backoff=trigger.exponential_backoff)
-    return f"{every}, by the triggerer on {job.hostname}; the task's log has the time"
+    by = f"{every}, by the triggerer on {job.hostname}"
+    if trigger.service.changed_by is None or not CHANGE_SEARCH.is_on():
+        return f"{by}; the task's log has the time"
+    seconds = max(trigger.poke_interval, UNCHANGED_POLL_INTERVAL.number())
+    return (
+        f"{by}; where it has many waits, when a search shows a change, at the latest every {seconds:g} s; "
+        "the task's log says which, and the time"
+    )
 
 
 # --- any other gate: the rendered fields, and the rest from the Dag's file -------------------------------

@@ -33,6 +33,9 @@ LONGEST_PAUSE = 300.0
 # Each search looks back that far from the one before, for image sets that AWS's index shows late and for the
 # difference between AWS's own clocks.
 OVERLAP = timedelta(seconds=120)
+# Several searches show each change, and what has changed may change again meanwhile, as a busy image set does
+# at the end of its work. So it is polled again, at pauses that grow: of 24 searches seven cause a poll.
+WORTH_A_POLL = frozenset({1, 2, 3, 5, 8, 13, 21, *(34 << doubled for doubled in range(20))})
 # A change that is older, and that no search has shown, should have been shown.
 SHOWN_WITHIN = timedelta(seconds=60)
 # A search that takes longer says nothing about the last minute.
@@ -78,8 +81,8 @@ class Area:
         # By AWS's clock: from when the next search looks, and which changes the searches should have shown.
         self._since: datetime | None = None
         self._covered: tuple[datetime, datetime] | None = None
-        # Ids that the last searches showed: the pause to the next poll that they cause, and when it comes.
-        self._shown: dict[str, tuple[float, float]] = {}
+        # Ids, and how many searches in a row have shown them.
+        self._shown: dict[str, int] = {}
         self._logged_at = float("-inf")
 
     def __str__(self) -> str:
@@ -238,17 +241,16 @@ class Area:
             self._covered = None
 
     def _wake(self, found: Found) -> None:
-        now = asyncio.get_running_loop().time()
         if found.complete:
-            self._shown = {one: plan for one, plan in self._shown.items() if one in found.ids}
+            self._shown = {one: times for one, times in self._shown.items() if one in found.ids}
         for one in found.ids:
-            # Several searches show each change, and an image set may change again meanwhile.
-            pause, again_at = self._shown.get(one, (SECONDS_BETWEEN / 2, float("-inf")))
-            if now < again_at:
+            times = self._shown.get(one, 0) + 1
+            if times not in WORTH_A_POLL:
+                self._shown[one] = times
                 continue
             woken = [self._searches.polls.wake(target) for target in self.awaited.of(one)]
             if any(woken):
-                self._shown[one] = (2 * pause, now + 2 * pause)
+                self._shown[one] = times
         self._searches.polls.start_woken()
 
     def _should_have_shown(self, target: Target, answer: Answer) -> bool:

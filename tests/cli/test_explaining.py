@@ -253,7 +253,22 @@ def test_a_triggerer_that_is_alive_polls_at_the_interval(
 ) -> None:
     _take_up(change, heard=datetime.now(UTC))
 
-    assert explained("copied").json["next_poll"].startswith("every 45 s, by the triggerer on triggerer-3")
+    next_poll = explained("copied").json["next_poll"]
+
+    assert next_poll.startswith(
+        "every 45 s, by the triggerer on triggerer-3; where it has many waits, when a"
+    )
+    assert "search shows a change, at the latest every 1800 s" in next_poll
+
+
+def test_without_a_search_for_changes_the_interval_is_all_there_is(
+    busy: None, change: Change, explained: Callable[..., Any]
+) -> None:
+    _take_up(change, heard=datetime.now(UTC))
+
+    assert explained("copied", AIRFLOW__IMGVER__CHANGE_SEARCH="False").json["next_poll"] == (
+        "every 45 s, by the triggerer on triggerer-3; the task's log has the time"
+    )
 
 
 def _take_up(change: Change, heard: datetime) -> None:

@@ -139,7 +139,8 @@ def test_one_change_that_many_searches_show_costs_few_polls(monkeypatch: pytest.
             await asyncio.sleep(130)
             return len(timeline.of(one)) - before
 
-    assert in_fast_time(run) <= 6
+    # Of some 24 searches that show it.
+    assert in_fast_time(run) <= 8
 
 
 def test_a_search_opens_nothing_and_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
