@@ -144,6 +144,30 @@ class AirflowApi:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         self._answer("PATCH", path, {"new_state": state})
 
+    def set_paused(self, dag_id: str, paused: bool) -> None:
+        """Pause a Dag or let it go on; the watchers of its assets follow when its file is read again."""
+        dag = self._answer(
+            "PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": paused}, {"update_mask": ["is_paused"]}
+        )
+        # Airflow has such a request already.
+        with suppress(AlreadyExistsError):
+            self._answer("PUT", f"/api/v2/parseDagFile/{dag['file_token']}")
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """The runs of a Dag, the oldest first."""
+        return list(self._all(f"/api/v2/dags/{dag_id}/dagRuns", "dag_runs", order_by="id"))
+
+    def create_asset_event(self, asset: str, payload: dict[str, Any]) -> None:
+        """Store an event for an asset, with what the event of a trigger has."""
+        found = self._get("/api/v2/assets", name_pattern=asset)["assets"]
+        (asset_id,) = [each["id"] for each in found if each["name"] == asset]
+        self._answer("POST", "/api/v2/assets/events", {"asset_id": asset_id, "extra": {"payload": payload}})
+
+    def events_of(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The events of triggers that started a run."""
+        found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents")["asset_events"]
+        return [event["extra"]["payload"] for event in found]
+
     def log(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, *, attempt: int = 1
     ) -> list[LogLine]:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import pendulum
 import pytest
+from airflow.models.asset import AssetActive, AssetEvent, AssetModel
 from airflow.models.xcom import XComModel
 from airflow.sdk import DAG
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.utils.session import create_session
 from moto.moto_api import state_manager
 from moto.sns.models import sns_backends
+from sqlalchemy import select
 from support import client_of, dag_bags, make_known
 
 from airflow_imgver.emulator import calls, inject_fault
@@ -209,6 +211,68 @@ def test_the_import_example_sends_a_message_when_the_import_failed(
     sent = json.loads(message["Body"])
     assert sent["Subject"] == "example_healthimaging_import: import_study failed"
     assert "AccessDeniedException from StartDICOMImportJob: not authorized" in sent["Message"]
+
+
+def stored(asset: str, *changes: dict[str, Any]) -> None:
+    """Store an event for each change, as the trigger of an asset's watcher is made to."""
+    with create_session() as session:
+        found = session.scalar(select(AssetModel).where(AssetModel.name == asset))
+        if found is None:
+            found = AssetModel(name=asset, uri=asset, group="asset")
+            session.add_all([found, AssetActive(name=asset, uri=asset)])
+            session.flush()
+        for change in changes:
+            event = {"service": "medical-imaging", "datastore_id": STORE, "reason": None, **change}
+            event |= {
+                "key": f"{change['image_set_id']}/{change['version']}",
+                "changed_at": "2026-11-30T00:00:00",
+            }
+            extra = {"from_trigger": True, "payload": event}
+            session.add(AssetEvent(asset_id=found.id, extra=extra))
+
+
+STORE = "12345678901234567890123456789012"
+COPIED, CREATED = "ea92b0d8838c72a3f25d00d13616f87e", "6f1d5f0c3a2b4e8d9c7a1b2c3d4e5f60"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_example_on_ready_image_sets_lists_each_once_and_goes_on(dags: dict[str, DAG]) -> None:
+    events = [(COPIED, 3), (COPIED, 4), (CREATED, 1), (COPIED, 4)]
+    stored(
+        "healthimaging_image_set_ready",
+        *({"image_set_id": each, "version": version, "phase": "ready"} for each, version in events),
+    )
+
+    run = Run(dags["example_healthimaging_ready"])
+
+    assert run.state == "success"
+    assert {each["image_set_id"] for each in run.xcom("image_sets")} == {COPIED, CREATED}
+    assert run.mapped >= {("use_image_set", COPIED), ("use_image_set", CREATED)}
+    assert len(run.mapped) == 4
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_example_on_failures_sends_one_message_for_all(dags: dict[str, DAG]) -> None:
+    failed = {"image_set_id": COPIED, "phase": "failed", "status": "COPY_FAILED"}
+    reason = "INVALID_REQUEST:  Series of SourceImageSet and DestinationImageSet don't match."
+    stored(
+        "healthimaging_version_failed", {**failed, "version": 2, "reason": reason}, {**failed, "version": 3}
+    )
+
+    run = Run(dags["example_healthimaging_failures"])
+    again = Run(dags["example_healthimaging_failures"])
+
+    assert (run.state, again.state) == ("success", "success")
+    assert (run.xcom("tell_the_team"), again.xcom("tell_the_team")) == (2, 0)
+    (sent,) = sent_to_the_topic()
+    assert sent.subject == "HealthImaging: 2 failed"
+    about = (
+        f"COPY_FAILED, version 2 of image set {COPIED} in data store {STORE}, 2026-11-30T00:00:00: {reason}"
+    )
+    assert sent.message.splitlines() == [
+        about,
+        about.replace("version 2", "version 3").replace(reason, "no reason"),
+    ]
 
 
 def test_no_example_calls_boto3_itself() -> None:

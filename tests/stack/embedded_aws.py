@@ -121,6 +121,15 @@ class EmbeddedAws:
         faults = self._ask("GET", "/_imgver/faults")["faults"]
         return sum(fault.get("throttled", 0) for fault in faults)
 
+    def deliver_events(self, **options: Any) -> None:
+        """Say how EventBridge delivers from now on, as the embedded AWS's `--events` does."""
+        self._ask("PUT", "/_imgver/events", options)
+
+    def event_counts(self) -> dict[str, int]:
+        """How many events were delivered, lost, doubled and so on since then."""
+        counted: dict[str, int] = self._ask("GET", "/_imgver/events")["counts"]
+        return counted
+
     def clear_faults(self) -> None:
         """Take the faults back."""
         self._ask("DELETE", "/_imgver/faults")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from embedded_aws import DATASTORE, entry
+from event_sources import BAD
+from event_watch import watching
 from figures import Figures
 from production import EXAMPLES, Production, Run
 
 from demo.stack import STATE, create_topic
 
-EXAMPLE_IDS = sorted(file.stem for file in EXAMPLES.glob("example_*.py"))
+STARTED_BY_EVENTS = ("example_healthimaging_failures", "example_healthimaging_ready")
+EXAMPLE_IDS = sorted({file.stem for file in EXAMPLES.glob("example_*.py")} - {*STARTED_BY_EVENTS})
 WAIT_FOR_A_VERSION = ("VersionSensor", "CopyImageSetOperator", "CreateImageVersionOperator")
 TRANSITION_SECONDS = 12
 RUN_SECONDS = 240
@@ -24,8 +28,9 @@ PARAMS: dict[str, dict[str, Any]] = {
     "example_healthimaging_update": {"image_set_id": "b" * 32},
 }
 
-# And one that a report finds, whose copy has failed.
+# And one that a report finds, whose copy has failed, and one of which an update fails.
 FAILED = "c" * 32
+TO_FAIL = "d" * 32
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,6 +46,7 @@ def runs(whole_stack: Production, figures: Figures) -> dict[str, Run]:
         entry(FAILED, 1, "COPY_FAILED")
         | {"updatedAt": failed_lately, "message": "INTERNAL_ERROR: try again."}
     ]
+    state["healthimaging"][DATASTORE][TO_FAIL] = [entry(TO_FAIL, 1, "CREATED")]
     whole_stack.aws.begin(state)
     create_topic(whole_stack.aws.url)
     whole_stack.aws.settle(TRANSITION_SECONDS)
@@ -50,6 +56,22 @@ def runs(whole_stack: Production, figures: Figures) -> dict[str, Run]:
     ended = {dag_id: run.wait(RUN_SECONDS) for dag_id, run in runs.items()}
     figures.tell(f"Example Dags: {', '.join(f'{dag_id} {state}' for dag_id, state in ended.items())}")
     return runs
+
+
+@pytest.fixture(scope="module")
+def started(runs: dict[str, Run], figures: Figures) -> Iterator[dict[str, Run]]:
+    """The first run of each example that starts by itself, ended: what the others changed started it."""
+    stack = next(iter(runs.values())).stack
+    with watching(stack, *STARTED_BY_EVENTS) as watched:
+        stack.aws.client("medical-imaging").update_image_set_metadata(
+            datastoreId=DATASTORE, imageSetId=TO_FAIL, latestVersionId="1", updateImageSetMetadataUpdates=BAD
+        )
+        for each in watched:
+            stack.wait_for(f"a run of {each.name}", each.runs, RUN_SECONDS)
+        first = {each.name: Run(stack, each.name, each.runs()[0][0]) for each in watched}
+        ended = {dag_id: run.wait(RUN_SECONDS) for dag_id, run in first.items()}
+        figures.tell(f"Example Dags that started by themselves: {', '.join(map(' '.join, ended.items()))}")
+        yield first
 
 
 def gates_of(run: Run) -> list[str]:
@@ -72,6 +94,27 @@ def test_an_example_ends_well_with_its_gates_in_the_triggerer(runs: dict[str, Ru
     for task_id in gates_of(run):
         log = run.log_text(task_id)
         assert log.index("Waiting until") < log.index("Open, waited until"), log
+
+
+def test_the_example_on_ready_image_sets_lists_each_of_them_once(
+    runs: dict[str, Run], started: dict[str, Run]
+) -> None:
+    run = started["example_healthimaging_ready"]
+
+    assert run.state == "success", run.tell()
+    ids = [each["image_set_id"] for each in run.xcom("image_sets")]
+    copied = runs["example_healthimaging_copy"].xcom("copy_image_set")["imageSetId"]
+    assert copied in ids
+    assert len(ids) == len(set(ids)) == run.count("use_image_set", "success")
+
+
+def test_the_example_on_failures_sends_awss_reason(started: dict[str, Run]) -> None:
+    run = started["example_healthimaging_failures"]
+
+    assert run.state == "success", run.tell()
+    assert run.xcom("tell_the_team") == len(run.xcom("failures"))
+    (line,) = [line for line in run.xcom("failures") if TO_FAIL in line]
+    assert line.startswith(f"UPDATE_FAILED, version 2 of image set {TO_FAIL} in data store {DATASTORE}")
 
 
 def test_the_reports_of_an_example_are_where_their_summaries_say(runs: dict[str, Run]) -> None:
