@@ -154,7 +154,7 @@ def test_a_timeout_ends_the_gate_the_same_way_in_each_mode(
 ) -> None:
     with changes_after(polls=1_000_000):
         load_image_set(BUSY)
-        outcome = ended(image_set_gate, mode, timeout=0.8, **flags)
+        outcome = ended(image_set_gate, mode, timeout=2.5, **flags)
     assert type(outcome.error) is expected
     if not flags:
         assert str(outcome.error).endswith(
@@ -178,7 +178,7 @@ def test_a_permanent_refusal_ends_the_gate_at_the_first_call(
 @IN_EACH_MODE
 def test_under_silent_fail_a_failed_version_is_waited_on(mode: str) -> None:
     load_image_set(FAILED)
-    outcome = ended(image_set_gate, mode, silent_fail=True, timeout=0.8)
+    outcome = ended(image_set_gate, mode, silent_fail=True, timeout=2.5)
     assert type(outcome.error) is AirflowSensorTimeout
     assert "COPY_FAILED" in str(outcome.error)
     assert list_calls() >= 2
@@ -240,7 +240,7 @@ def test_the_source_of_a_running_copy_is_ready_where_reading_is_allowed(mode: st
     source = image_set_entry(1, "COPYING_WITH_READ_ONLY_ACCESS", "LOCKED")
     with changes_after(polls=1_000_000):
         load_image_set(source)
-        outcome = ended(image_set_gate, mode, allow_read_only=allow, timeout=0.8)
+        outcome = ended(image_set_gate, mode, allow_read_only=allow, timeout=2.5)
     assert (outcome.error is None) is allow
 
 

@@ -80,7 +80,8 @@ def self_signed(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Empty)
-    server.daemon_threads = True
+    # Closing waits for the requests, so that no socket is left open.
+    server.daemon_threads = False
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
