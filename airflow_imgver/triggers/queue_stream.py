@@ -34,6 +34,7 @@ _WAIT = 10
 # A watcher's queue in Airflow holds 1,024, and Airflow fails the watcher of a full one.
 MOST_IN_FLIGHT = 200
 _MOST_A_ROUND = 50
+_SECONDS_A_ROUND = 1.0
 _MOST_HELD = 200
 _SECONDS_TO_CLOSE = 3.0
 _SECONDS_BETWEEN_HIDING = VISIBILITY / 3
@@ -211,9 +212,11 @@ class QueueStream:
             return []
         wait = 1 if self._held or self._done else _WAIT
         received: list[QueueMessage] = []
-        while len(received) < _MOST_A_ROUND:
+        loop, began = asyncio.get_running_loop(), None
+        while len(received) < _MOST_A_ROUND and (began is None or loop.time() - began < _SECONDS_A_ROUND):
             some = await self._in_thread(self._receiver, self._received, reader, 0 if received else wait)
             received += some
+            began = began or loop.time()
             if len(some) < 10:  # less than a request asks for
                 break
         return [each for each in received if self._is_new(each)]

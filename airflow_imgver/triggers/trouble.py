@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_imgver.exceptions import GateError
+from airflow_imgver.exceptions import AwsCallError, GateError
 from airflow_imgver.text import sentence
 from airflow_imgver.triggers.schedule import Pace, Schedule
 
 SHORTEST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
+# What passes by itself should not cost minutes after it has passed.
+LONGEST_TRANSIENT_PAUSE = 30.0
 
 
 class Trouble:
@@ -36,7 +38,9 @@ class Trouble:
 
     def pause(self, error: Exception) -> float:
         """Log an error, with a traceback where it is none of AWS's; returns how long to wait."""
-        pause = min(self._schedule.after_error(), LONGEST_PAUSE)
+        passing = isinstance(error, AwsCallError) and error.transient
+        longest = min(LONGEST_PAUSE, LONGEST_TRANSIENT_PAUSE) if passing else LONGEST_PAUSE
+        pause = min(self._schedule.after_error(), longest)
         known = isinstance(error, GateError | ValueError)
         news = str(error) if known else f"{type(error).__name__}: {error}"
         # AWS's answers may have a number of their own in them, which is no news.
