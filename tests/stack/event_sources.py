@@ -42,8 +42,12 @@ def create_queue(aws: EmbeddedAws, name: str, *, rule: bool = True) -> str:
     return QUEUE_URL.format(name=name)
 
 
-def image_sets(count: int, group: str = "e") -> dict[str, Any]:
-    """A data store with so many image sets, each of one version that is ready."""
+def image_sets(group: str, count: int) -> dict[str, Any]:
+    """
+    A data store with so many image sets, each of one version that is ready.
+
+    :param group: their letters; each test has its own, because watchers remember what they have reported.
+    """
     ids = [image_set_id(group, number) for number in range(count)]
     return {"healthimaging": {DATASTORE: {each: [entry(each, 1, "CREATED")] for each in ids}}}
 
@@ -53,12 +57,13 @@ class Changes:
     Updates image sets in turn; each makes a version, and every tenth update fails.
 
     :param aws: where.
+    :param group: the letters of the image sets.
     :param count: how many image sets there are.
     """
 
-    def __init__(self, aws: EmbeddedAws, count: int) -> None:
+    def __init__(self, aws: EmbeddedAws, group: str, count: int) -> None:
         self._client = aws.client("medical-imaging")
-        self._versions = {image_set_id("e", number): 1 for number in range(count)}
+        self._versions = {image_set_id(group, number): 1 for number in range(count)}
         self._lock = threading.Lock()
         self.made: dict[Fact, float] = {}
 

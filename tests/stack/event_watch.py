@@ -102,13 +102,19 @@ class Watched:
 
 
 @contextmanager
-def watching(stack: Production, *names: str) -> Iterator[list[Watched]]:
-    """Let Dags go on while their triggers run on triggerers that are quick; pause them at the end."""
+def watching(stack: Production, *names: str, together: bool = False) -> Iterator[list[Watched]]:
+    """
+    Let Dags go on while their triggers run on triggerers that are quick; pause them at the end.
+
+    :param together: start the second triggerer when the first one has all the watchers.
+    """
     for name in TRIGGERERS:
         if name in stack.components:
             stack.stop(name)
-    for name in TRIGGERERS:
-        stack.start(name, **QUICKLY)
+    first, second = TRIGGERERS
+    stack.start(first, **QUICKLY)
+    if not together:
+        stack.start(second, **QUICKLY)
     before = len(_event_triggers(stack))
     try:
         for name in names:
@@ -118,6 +124,8 @@ def watching(stack: Production, *names: str) -> Iterator[list[Watched]]:
             lambda: len(_event_triggers(stack)) >= before + len(names) and held(stack),
             SWITCH_SECONDS,
         )
+        if together:
+            stack.start(second, **QUICKLY)
         yield [Watched(stack, name) for name in names]
     finally:
         for name in names:
