@@ -14,7 +14,7 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-imgver",
         "name": "AWS image versions",
         "description": (
-            "Gates, lists and reports for the version histories of AWS HealthImaging image sets "
+            "Gates, events, lists and reports for the version histories of AWS HealthImaging image sets "
             "and Amazon SageMaker AI images."
         ),
         "integrations": [
