@@ -69,13 +69,21 @@ class Follower:
         self._print(run, "", "started")
         return run
 
-    def follow(self, runs: list[FollowedRun]) -> None:
-        """Print what happens until all runs have ended."""
+    def follow(self, runs: list[FollowedRun], starting: str | None = None) -> None:
+        """
+        Print what happens until all runs have ended.
+
+        :param runs: the runs.
+        :param starting: a Dag that starts by itself, whose first run is added to them.
+        """
         deadline = time.monotonic() + RUN_LIMIT_SECONDS
-        while any(run.state not in ENDED for run in runs):
+        while starting or any(run.state not in ENDED for run in runs):
             self._stack.check()
             if time.monotonic() > deadline:
                 raise StackError(f"The Dags did not end within {RUN_LIMIT_SECONDS} s.")
+            if starting and (started := self._started_by_itself(starting)):
+                runs.append(started)
+                starting = None
             for run in runs:
                 if run.state not in ENDED:
                     self._poll(run)
@@ -88,6 +96,16 @@ class Follower:
                 log = self._api.log(run.dag_id, run.run_id, task_id)
                 for line in [line for line in log if line.level == "error"][-1:]:
                     self._print(run, task_id, line.error or line.text, style="red")
+
+    def _started_by_itself(self, dag_id: str) -> FollowedRun | None:
+        """Return the first run of a Dag, and print the events that started it."""
+        for found in self._api.runs(dag_id)[:1]:
+            run = FollowedRun(dag_id, str(found["dag_run_id"]))
+            self._print(run, "", "started by itself, on events:", style="cyan")
+            for event in self._api.events_of(dag_id, run.run_id):
+                self._print(run, "", f"  {event['status']}, image set {event['image_set_id']}", style="cyan")
+            return run
+        return None
 
     def _poll(self, run: FollowedRun) -> None:
         # Requested first, so that the last states of the tasks are printed before the end of the run.

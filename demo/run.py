@@ -1,4 +1,8 @@
-"""`make demo`: a real Airflow runs example Dags on the embedded AWS: an import, a copy, a build, reports."""
+"""
+`make demo`: a real Airflow runs example Dags on the embedded AWS.
+
+An import, a copy, a build, a Dag that starts by itself on the image sets of the import, and reports.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ TRANSITION_SECONDS = 15
 IMPORT = "example_healthimaging_import"
 COPY = "example_healthimaging_copy"
 BUILD = "example_sagemaker_image"
+READY = "example_healthimaging_ready"
 REPORT = "example_version_report"
 REPORTS = "reports"
 # The two image sets of the example are of different series, which AWS copies only with force.
@@ -75,11 +80,13 @@ def demonstrate(console: Console, *, failing_copy: bool, transition_seconds: flo
             f"Airflow {stack.api.url} and the embedded AWS {stack.aws_url} are ready.\n", highlight=False
         )
         follower = Follower(stack, console)
+        stack.api.set_paused(READY, paused=False)
         imported = follower.start(IMPORT, {"folder": str(SCRATCH / REPORTS)})
         copy = follower.start(COPY, FAILING_COPY if failing_copy else {})
         build = follower.start(BUILD, {})
-        follower.follow([imported, copy, build])
-        raise_where_failed(follower, imported, copy, build)
+        runs = [imported, copy, build]
+        follower.follow(runs, starting=READY)
+        raise_where_failed(follower, *runs)
         show_results(stack, copy, build, console)
         report = follower.start(REPORT, {"folder": str(SCRATCH / REPORTS)}, since=began)
         follower.follow([report])

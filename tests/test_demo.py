@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -119,6 +120,11 @@ def test_the_demo_shows_the_gates_waiting_and_the_versions_that_went_to_xcom(
     imported = [line for line in output.splitlines() if "healthimaging_import.import_study" in line]
     assert any("success:" in line and "image sets" in line for line in imported), output
     assert "healthimaging_import" in output.partition("healthimaging_copy")[0], "it begins with the import"
+    ready = "\n".join(line for line in output.splitlines() if "healthimaging_ready" in line)
+    by_itself, first = ready.index("started by itself, on events:"), ready.index("ready.image_sets")
+    assert by_itself < first, output
+    assert re.search(r"healthimaging_ready +success", ready), output
+    assert re.search(r"  (CREATED|COPIED|IMPORTED), image set [0-9a-z]{32}", ready), output
     tables = output.partition("XCom of example_healthimaging_copy")[2]
     for cell in ("COPY_FAILED", "COPIED", "5", "CREATE_FAILED", "CREATED"):
         assert cell in tables, output
