@@ -100,6 +100,7 @@ class QueueStream:
         self._in_flight: dict[str, Delivery] = {}
         self._held: dict[str, _Held] = {}
         self._done: list[str] = []
+        self._deleting: asyncio.Task[None] | None = None
         self._rejected = Remembered()
         self._settled = asyncio.Event()
         self._logged_at: dict[str, float] = {}
@@ -124,16 +125,14 @@ class QueueStream:
                     self._disconnect()
                 await asyncio.sleep(reading.pause(error))
 
-    async def stored(self, deliveries: Sequence[Delivery]) -> None:
-        """Take note that Airflow has stored the events of messages, and delete these."""
+    def stored(self, deliveries: Sequence[Delivery]) -> None:
+        """Take note that Airflow has stored the events of messages, and have these deleted."""
         for delivery in deliveries:
             self._forget(delivery)
             self._done.append(delivery.receipt)
-        try:
-            await self._delete_done()
-        except Exception as error:  # noqa: BLE001  # an error here would end all watchers of the queue
-            # The loop that receives tries again before it receives more, and pauses.
-            self._log.debug("Deleting failed, and is repeated: %s", error)
+        # Not awaited: Airflow tells a stream of what it has stored next only when it is through with this.
+        if self._done and (self._deleting is None or self._deleting.done()):
+            self._deleting = asyncio.ensure_future(self._delete_soon())
 
     async def not_stored(self, deliveries: Sequence[Delivery]) -> None:
         """Return messages to the queue whose events Airflow may not have stored."""
@@ -145,6 +144,9 @@ class QueueStream:
         """Return what is in flight to the queue, for another triggerer, and close the connections."""
         self._closed = True
         self._receiver.shutdown(wait=False, cancel_futures=True)
+        if self._deleting is not None:
+            await asyncio.wait([self._deleting], timeout=_SECONDS_TO_CLOSE)
+            self._deleting.cancel()
         held = [each.message.receipt for each in self._held.values()]
         await self._release([*(each.receipt for each in self._in_flight.values()), *held])
         if self._pool is not None:
@@ -322,16 +324,27 @@ class QueueStream:
 
     # --- deleting ---
 
-    async def _delete_done(self) -> None:
-        """Delete what has been dealt with; what could not be deleted is tried again."""
+    async def _delete_soon(self) -> None:
+        """Delete what has been dealt with, and what comes meanwhile."""
+        try:
+            while self._done and await self._delete_done():
+                pass
+        except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+            # The loop that receives tries again before it receives more, and pauses.
+            self._log.debug("Deleting failed, and is repeated: %s", error)
+
+    async def _delete_done(self) -> bool:
+        """Delete what has been dealt with; returns whether nothing of it has to be tried again."""
         if self._reader is None or not self._done:
-            return
+            return False
         receipts, self._done = self._done, []
         try:
-            self._done += await self._in_thread(self._threads, self._reader.delete, receipts)
+            left = await self._in_thread(self._threads, self._reader.delete, receipts)
         except BaseException:
             self._done += receipts
             raise
+        self._done += left
+        return not left
 
     def _forget(self, delivery: Delivery) -> None:
         self._in_flight.pop(delivery.seen.message.message_id, None)

@@ -77,7 +77,7 @@ class QueueProducer(SharedStreamProducer):
         # First what is remembered: a kill between both brings the message again, which is then recognised.
         for watcher in changed.values():
             await save_memory(watcher)
-        await self._stream.stored(stored)
+        self._stream.stored(stored)
 
     async def aclose(self) -> None:
         """Return what is in flight to the queue."""

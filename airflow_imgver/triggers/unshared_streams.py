@@ -83,7 +83,7 @@ class _Sharing:
         await asyncio.sleep(SECONDS_UNTIL_DELETED)
         for watcher, key in delivery.told:
             watcher.stored(key)
-        await self._stream.stored([delivery])
+        self._stream.stored([delivery])
 
     def _services(self) -> list[Service]:
         wanted = {watcher.trigger.service.client_type for watcher in watchers_of(self._key)}

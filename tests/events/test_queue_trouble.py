@@ -308,3 +308,21 @@ def test_nothing_that_aws_says_about_an_image_set_is_in_the_log_but_its_status(
         run(watch(clinic), steps)
     ours = [each for each in caplog.records if each.name.startswith("airflow_imgver.triggers")]
     assert secret not in "".join(each.getMessage() for each in ours)
+
+
+def test_what_is_stored_is_remembered_while_messages_are_still_being_deleted(clinic: Clinic) -> None:
+    """Airflow calls `advance` one at a time, so a slow deletion must not hold up what comes after it."""
+    states, trigger = AssetStates(), watch(clinic)
+
+    async def steps(triggerer: Triggerer) -> None:
+        inject_fault("sqs", "DeleteMessageBatch", kind="delay", seconds=8, times=None)
+        [one] = clinic.image_sets(1)
+        await until(lambda: len(triggerer.stored) == 1)
+        for latest in range(1, 5):
+            clinic.update(one, latest)
+            await until(lambda latest=latest: len(triggerer.stored) == latest + 1)
+        await until(lambda: len(json.loads(states.values[trigger.place_name])["remembered"]) == 5, 3.0)
+        assert clinic.left() > 0
+        clear_faults()
+
+    run(trigger, steps, states)
