@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -114,11 +114,24 @@ class VersionStatus:
         """Whether AWS still works on it."""
         return self.phase is Phase.BUSY
 
+    def in_utc(self) -> VersionStatus:
+        """
+        Return the same with times in UTC.
+
+        botocore makes a time zone for each time, and Python's collector visits all of thousands of gates.
+        """
+        entry = {name: _in_utc(value) for name, value in self.entry.items()}
+        return replace(self, entry=entry, changed_at=_in_utc(self.changed_at))
+
     def __str__(self) -> str:
         if self.detail is not None:
             return f"{one_line(self.status)} ({self.detail})" if self.detail else one_line(self.status)
         state = f"{one_line(self.state)}, " if self.state and self.state != self.status else ""
         return f"{one_line(self.status)} ({state}version {self.number})"
+
+
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else value
 
 
 def read_entry(entry: Entry, fields: EntryFields) -> VersionStatus:

@@ -74,7 +74,7 @@ def _state() -> dict[str, int]:
     """How many have been polled, and how many of them a search is relied on for."""
     targets = [target for poller in _pollers() for target in poller._targets.values()]
     return {
-        "polled": sum(target.seen is not None for target in targets),
+        "polled": sum(target.asked > 0 for target in targets),
         "searched_for": sum(target.interests[0].is_searched_for for target in targets),
     }
 

@@ -32,7 +32,7 @@ UPDATE_SECONDS = 10.0
 SHARE_A_MINUTE = 0.01
 # Before the first measured change, to have the search prove itself.
 FIRST_CHANGES = 20
-LONGEST_START = 400.0
+LONGEST_START = 900.0
 LONGEST_END = 700.0
 
 

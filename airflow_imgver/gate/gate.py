@@ -71,18 +71,15 @@ class Gate:
             _, version = from_import(watch.identity[field], version, watch.identity, service)
         elif version is None and any(isinstance(one, Mapping) for one in ids):
             version = [one.version for one in wanted]
-        checked = {**watch.identity, **(wanted[0].identity if wanted else {})}
-        self._watch = replace(
-            watch,
-            identity=checked if ids is None else {**checked, field: [one.identity[field] for one in wanted]},
-            settings=replace(settings, version=version),
-        )
+        self._given = watch
+        self._version = version
         # An id that the list names twice is watched once.
         self._watched = {one.key: one for one in wanted}
-        self._order = [one.key for one in wanted] if self.is_list else []
+        self._order = tuple(one.key for one in wanted) if self.is_list else ()
         self._unsettled = dict(self._watched)
         self._failed = 0
-        self._trouble = Trouble()
+        self._reached = False
+        self._trouble: Trouble | None = None
         self.restore(watch.not_found_answers)
 
     # --- polling ---
@@ -140,7 +137,9 @@ class Gate:
 
     def note(self, error: AwsCallError) -> None:
         """Count an error that may pass; the timeout reports it."""
+        self._trouble = self._trouble or Trouble()
         self._trouble.add(error)
+        self._reached = self._reached or error.answered
 
     def judge(self, watched: Watched, answer: Answer) -> None:
         """
@@ -149,7 +148,7 @@ class Gate:
         :raises Exception: the outcome is an error that no later poll can change, or with ``fail_fast`` one
             that fails this one.
         """
-        self._trouble.reached = True
+        self._reached = True
         try:
             watched.judge(answer, self.wait_until, self._settings)
         except (
@@ -181,7 +180,16 @@ class Gate:
     @property
     def remaining(self) -> Watch:
         """What a trigger goes on with: plain lists, and the polls in a row that have found nothing."""
-        return replace(self._watch, not_found_answers=self.not_found_answers)
+        field = self._given.service.key.name
+        identity = {**self._given.identity, **(self.first or {})}
+        if self.is_list:
+            identity[field] = [self._watched[key].identity[field] for key in self._order]
+        return Watch(
+            self._given.service,
+            identity,
+            replace(self._settings, version=self._version),
+            self.not_found_answers,
+        )
 
     @property
     def not_found_answers(self) -> dict[str, int]:
@@ -233,8 +241,10 @@ class Gate:
     @property
     def last_seen(self) -> str:
         """What a timeout reports: errors that kept the gate from AWS, then what the last polls showed."""
-        trouble = str(self._trouble)
-        return f"{trouble} Last seen: {self}." if trouble else f"Last seen: {self}."
+        if self._trouble is None:
+            return f"Last seen: {self}."
+        never = "" if self._reached else "AWS was never reached. "
+        return f"{never}{self._trouble} Last seen: {self}."
 
     def __str__(self) -> str:
         return f"{self.news}: {self.about}" if self.about else self.news
@@ -243,26 +253,20 @@ class Gate:
 class Trouble:
     """The errors of a gate's polls that may pass."""
 
-    __slots__ = ("_count", "_last", "reached")
+    __slots__ = ("_count", "_last")
 
     def __init__(self) -> None:
         self._count = 0
         self._last: AwsCallError | None = None
-        self.reached = False
-        """Whether AWS has answered."""
 
     def add(self, error: AwsCallError) -> None:
         """Count an error."""
         self._count += 1
         self._last = error
-        self.reached = self.reached or error.answered
 
     def __str__(self) -> str:
-        if self._last is None:
-            return ""
         polls = "1 poll" if self._count == 1 else f"{self._count} polls"
-        never = "" if self.reached else "AWS was never reached. "
-        return f"{never}{polls} failed, the last with: {self._last.message}"
+        return f"{polls} failed, the last with: {self._last.message if self._last else ''}"
 
 
 def _busy_longest(unsettled: Iterable[Watched]) -> tuple[datetime, Watched] | None:

@@ -22,7 +22,7 @@ def poll(hook: ImageVersionHook, watched: Watched) -> Answer:
     except GateError as error:
         drop_tracebacks(error)
         return error
-    return answer
+    return answer if answer is None or isinstance(answer, Exception) else answer.in_utc()
 
 
 def poll_all(

@@ -77,27 +77,35 @@ class Inbox:
     __slots__ = ("_answers", "_reader")
 
     def __init__(self) -> None:
-        self._answers: list[tuple[Interest, Answer]] = []
+        # An empty list would be one more object of every wait for the garbage collector.
+        self._answers: list[tuple[Interest, Answer]] | None = None
         self._reader: asyncio.Future[None] | None = None
 
     def put(self, interest: Interest, answer: Answer) -> None:
         """Add an answer."""
+        if self._answers is None:
+            self._answers = []
         self._answers.append((interest, answer))
+        self._wake()
+
+    def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
     async def get(self, timeout: float | None) -> list[tuple[Interest, Answer]]:
         """Wait for answers, at most ``timeout`` seconds, and take all that are there."""
         if not self._answers:
-            self._reader = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._reader = loop.create_future()
+            # asyncio.timeout would be another two objects of every wait for the garbage collector.
+            timer = None if timeout is None else loop.call_later(timeout, self._wake)
             try:
-                async with asyncio.timeout(timeout):
-                    await self._reader
-            except TimeoutError:
-                pass
+                await self._reader
             finally:
                 self._reader = None
-        arrived, self._answers = self._answers, []
+                if timer is not None:
+                    timer.cancel()
+        arrived, self._answers = self._answers or [], None
         return arrived
 
 

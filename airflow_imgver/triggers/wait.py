@@ -95,7 +95,7 @@ class Wait:
         return await asyncio.to_thread(self._watch.gate) if many else self._watch.gate()
 
     async def _outcome(self, gate: Gate) -> dict[str, Any]:
-        setup = Schedule(self._pace)
+        setup: Schedule | None = None
         while not gate.is_open:
             if self._pace.left() <= 0:
                 return timeout_event(f"The gate timed out. {gate.last_seen}")
@@ -106,6 +106,7 @@ class Wait:
                     self._take(gate, interest, answer)
             except AwsCallError as error:
                 # Of the connection, for example a role that cannot be assumed, or expired credentials.
+                setup = setup or Schedule(self._pace)
                 await self._start_over(setup, error)
             if not gate.is_open:
                 self._log_waiting(gate)
