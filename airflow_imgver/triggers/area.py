@@ -241,7 +241,8 @@ class Area:
             self._covered = None
 
     def _wake(self, found: Found) -> None:
-        if found.complete:
+        if found.error is None:
+            # What is no longer shown, too old or beyond the last page, is new where it shows again.
             self._shown = {one: times for one, times in self._shown.items() if one in found.ids}
         for one in found.ids:
             times = self._shown.get(one, 0) + 1

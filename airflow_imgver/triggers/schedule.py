@@ -10,6 +10,8 @@ from datetime import datetime
 # apache/airflow #72716: under the LocalExecutor a task that resumes within seconds of deferring can fail.
 SOONEST_FIRST_POLL = 10.0
 LONGEST_BACKOFF = 300.0
+# Of many ids, some have settled long ago, and none should wait for a long interval to be polled once.
+FIRST_ROUND = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +57,25 @@ class Schedule:
     :param pace: how often the gate polls.
     """
 
-    __slots__ = ("_errors", "_pace", "_polls")
+    __slots__ = ("_errors", "_pace", "_polls", "_spreads")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._polls = 0
         self._errors = 0
+        self._spreads = False
 
     def first(self) -> float:
         """Choose a time within the first interval: gates released together must not poll together."""
         soonest = self._pace.soonest
         return random.uniform(soonest, max(self._pace.poke_interval, 2 * soonest))
+
+    def first_of_many(self) -> float:
+        """Choose the same for one of many ids, none of which a worker has polled: within the first minute."""
+        soonest = self._pace.soonest
+        # Later, the polls of a long interval are not all within one minute of it.
+        self._spreads = self._pace.poke_interval > FIRST_ROUND
+        return random.uniform(soonest, max(min(self._pace.poke_interval, FIRST_ROUND), 2 * soonest))
 
     def after_poll(self) -> float:
         """Return the pause after a poll that did not open the gate."""
@@ -81,7 +91,9 @@ class Schedule:
         self._polls += 1
         pace = self._pace
         if not pace.exponential_backoff:
-            return pace.poke_interval
+            share = random.uniform(0.5, 1.0) if self._spreads else 1.0
+            self._spreads = False
+            return share * pace.poke_interval
         # As poke mode counts: the second pause is the first that is longer. 2**63 s outlasts every timeout.
         pause = max(pace.poke_interval * 2.0 ** min(self._polls - 2, 63), 1.0)
         pause *= random.uniform(1.0, 2.0)

@@ -145,7 +145,7 @@ class Wait:
         for number, watched in enumerate(gate.unsettled, start=1):
             interest = Interest(watched, self._inbox, self._since, self._pace.poke_interval)
             schedule = self._interests[interest] = Schedule(self._pace)
-            self._poller.poll_in(interest, schedule.first())
+            self._poller.poll_in(interest, schedule.first_of_many() if gate.is_list else schedule.first())
             if number % IDS_A_TURN == 0:
                 await asyncio.sleep(0)
 

@@ -99,6 +99,25 @@ def test_one_log_line_says_what_the_interval_has_become_and_which_option_changes
     )
 
 
+def test_the_log_line_counts_with_the_rate_that_throttling_leaves(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(BUDGET, "100")
+    caplog.set_level(logging.WARNING, "airflow_imgver.triggers.poller")
+    throttled = refusal("ThrottlingException", "Rate exceeded", 429)
+
+    def lines() -> list[str]:
+        return [r.getMessage() for r in caplog.records if r.name == "airflow_imgver.triggers.poller"]
+
+    with aws(monkeypatch, lambda asked: throttled):
+        # Less than the option allows, and more than is left of it once AWS throttles everything.
+        waiting = [trigger(each, poke_interval=0.5) for each in image_sets(30)]
+        run_until(lambda: bool(lines()), *waiting)
+    (line,) = lines()
+    assert "30 versions need 60.0 requests a second, and [imgver] healthimaging_requests_per_second" in line
+    assert "allows 100, of which AWS's throttling leaves" in line
+
+
 def test_no_line_blames_the_budget_when_it_is_aws_that_is_slow(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

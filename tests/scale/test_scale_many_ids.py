@@ -468,3 +468,21 @@ def test_reading_and_returning_very_many_ids_does_not_hold_up_the_loop(
     finally:
         gc.enable()
     assert longest < 0.5
+
+
+def test_ids_that_settled_long_ago_are_seen_in_the_first_minute_whatever_the_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = image_sets(200)
+
+    async def run(loop: FastLoop) -> int:
+        def answer(asked: Asked) -> Answer:
+            return listing(BUSY if asked_about(asked) == ids[0] else READY)
+
+        with aws(monkeypatch, answer, lambda: loop.now) as timeline:
+            waiting = asyncio.ensure_future(event_of(trigger(ids, poke_interval=3600)))
+            await asyncio.sleep(66)
+            waiting.cancel()
+            return len(timeline.counts())
+
+    assert in_fast_time(run) == 200

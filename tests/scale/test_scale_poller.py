@@ -116,3 +116,60 @@ def test_whatever_comes_and_goes_every_wait_that_stays_is_polled(
 
     in_fast_time(run)
     wait_for(lambda: not own_threads())
+
+
+def test_what_a_search_wakes_comes_first_and_every_fourth_poll_is_one_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__IMGVER__THREADS", "1")
+
+    async def run(loop: FastLoop) -> list[str]:
+        with aws(monkeypatch, lambda asked: listing(BUSY), lambda: loop.now) as timeline:
+            hook = HealthImagingHook()
+            _ = hook.conn
+            poller = Poller(hook)
+            inbox = Inbox()
+            in_turn = [_Stub(f"{number:032d}", 1e9, inbox, loop.now).interest for number in range(10)]
+            woken = [_Stub(f"{number:032d}", 1e9, inbox, loop.now).interest for number in range(100, 130)]
+            for interest in in_turn:
+                poller.poll_in(interest, 5.0)
+            for interest in woken:
+                poller.poll_in(interest, 1e6)
+            await asyncio.sleep(4.999)
+            for interest in woken:
+                assert interest.target is not None
+                assert poller.wake(interest.target)
+            await asyncio.sleep(0.001)
+            poller.start_woken()
+            while len(timeline.polls) < 40:
+                await asyncio.sleep(0)
+            poller.close()
+            return ["turn" if int(about) < 100 else "woken" for _, about in timeline.polls]
+
+    order = in_fast_time(run)
+    assert order[:12] == ["woken", "woken", "woken", "turn"] * 3
+    assert order.count("turn") == 10
+
+
+def test_a_change_that_is_shown_while_its_version_is_polled_causes_another_poll(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run(loop: FastLoop) -> int:
+        with aws(monkeypatch, lambda asked: listing(BUSY), lambda: loop.now) as timeline:
+            hook = HealthImagingHook()
+            _ = hook.conn
+            poller = Poller(hook)
+            inbox = Inbox()
+            interest = _Stub("0" * 32, 1e6, inbox, loop.now).interest
+            poller.poll_in(interest, 1.0)
+            while interest.target is None or not interest.target.in_flight:
+                await asyncio.sleep(0.5)
+            # What the poll that is under way shows may be from before the change.
+            assert poller.wake(interest.target)
+            await inbox.get(None)
+            poller.poll_in(interest, 1e5)
+            await inbox.get(100)
+            poller.close()
+            return len(timeline.polls)
+
+    assert in_fast_time(run) == 2

@@ -63,6 +63,7 @@ class EmbeddedAws:
         self._state = folder / "aws-state.json"
         self._port = free_port()
         self._child: Child | None = None
+        self.began = 0.0
         self.url = f"http://127.0.0.1:{self._port}"
         self._http = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
 
@@ -89,6 +90,7 @@ class EmbeddedAws:
                 raise self._child.died()
             assert time.monotonic() < deadline, "the embedded AWS did not start in time"
             time.sleep(0.05)
+        self.began = time.time()
 
     def stop(self) -> None:
         """Be gone: connections are refused from now on."""
@@ -142,6 +144,10 @@ class EmbeddedAws:
     def list_calls(self) -> int:
         """How often image set versions were listed."""
         return self.calls().get("medical-imaging", {}).get("ListImageSetVersions", 0)
+
+    def searches(self) -> int:
+        """How often image sets were searched for."""
+        return self.calls().get("medical-imaging", {}).get("SearchImageSets", 0)
 
     def client(self, service: str) -> Any:
         """A boto3 client, to set the scene and to see what there is."""

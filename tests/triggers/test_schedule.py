@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_imgver.triggers.schedule import LONGEST_BACKOFF, SOONEST_FIRST_POLL, Pace, Schedule
+from airflow_imgver.triggers.schedule import (
+    FIRST_ROUND,
+    LONGEST_BACKOFF,
+    SOONEST_FIRST_POLL,
+    Pace,
+    Schedule,
+)
 
 intervals = st.floats(0, 100_000, allow_nan=False)
 ROUNDING = 1e-9
@@ -19,6 +25,20 @@ def test_the_first_poll_comes_about_within_the_interval_and_no_sooner_than_ten_s
     first = Schedule(Pace(interval)).first()
     soonest = min(SOONEST_FIRST_POLL, interval)
     assert soonest <= first <= max(interval, 2 * soonest)
+
+
+@given(intervals)
+def test_the_first_polls_of_many_ids_are_within_the_first_minute_and_the_second_ones_apart(
+    interval: float,
+) -> None:
+    schedule = Schedule(Pace(interval))
+    soonest = min(SOONEST_FIRST_POLL, interval)
+    assert soonest <= schedule.first_of_many() <= max(2 * soonest, min(interval, FIRST_ROUND))
+    second = schedule.after_poll()
+    assert interval / 2 <= second <= interval
+    if interval <= FIRST_ROUND:
+        assert second == interval
+    assert schedule.after_poll() == interval
 
 
 def test_gates_released_together_do_not_poll_together() -> None:
