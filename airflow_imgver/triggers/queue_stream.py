@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -15,8 +15,8 @@ from airflow_imgver.events.queue import Observation, Outcome, QueueReader
 from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.options import THREADS
 from airflow_imgver.services import SERVICES
-from airflow_imgver.services.description import Service
 from airflow_imgver.text import one_line
+from airflow_imgver.triggers.roll import SECONDS_BETWEEN_CALLS, Roll
 from airflow_imgver.triggers.schedule import Pace, Schedule
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watchers import Watcher
@@ -37,6 +37,7 @@ _MOST_A_ROUND = 50
 _SECONDS_A_ROUND = 1.0
 _MOST_HELD = 200
 _SECONDS_TO_CLOSE = 3.0
+_SECONDS_TO_CALL = 10.0
 _SECONDS_BETWEEN_HIDING = VISIBILITY / 3
 _SECONDS_A_MESSAGE_IS_HELD = 3600.0
 _SECONDS_BETWEEN_ERRORS = 60.0
@@ -79,7 +80,7 @@ class QueueStream:
 
     :param queue_url: the queue.
     :param connection: the connection's settings.
-    :param services: returns the services of which there are watchers.
+    :param watchers: returns the watchers of the queue in this process.
     :param log: the log.
     """
 
@@ -87,12 +88,12 @@ class QueueStream:
         self,
         queue_url: str,
         connection: dict[str, Any],
-        services: Callable[[], Iterable[Service]],
+        watchers: Callable[[], Sequence[Watcher]],
         log: Any,
     ) -> None:
         self._queue_url = queue_url
         self._connection = connection
-        self._services = services
+        self._watchers = watchers
         self._log = log
         self._reader: QueueReader | None = None
         self._receiver = ThreadPoolExecutor(1, thread_name_prefix="imgver-queue")
@@ -105,6 +106,8 @@ class QueueStream:
         self._settled = asyncio.Event()
         self._logged_at: dict[str, float] = {}
         self._hidden_at = 0.0
+        self._roll = Roll(queue_url, log)
+        self._called_at = float("-inf")
         self._closed = False
 
     # --- for those who hand messages over ---
@@ -117,6 +120,7 @@ class QueueStream:
             try:
                 await self._connect()
                 await self._delete_done()
+                await self._call_roll()
                 for delivery in await self._round():
                     yield delivery
                 reading.over()
@@ -165,6 +169,18 @@ class QueueStream:
 
     # --- one round ---
 
+    async def _call_roll(self) -> None:
+        """Notice another triggerer that reads the queue; without that, the watchers go on."""
+        now = asyncio.get_running_loop().time()
+        if now - self._called_at < SECONDS_BETWEEN_CALLS:
+            return
+        self._called_at = now
+        try:
+            async with asyncio.timeout(_SECONDS_TO_CALL):
+                await self._roll.call({watcher.trigger.place_name for watcher in self._watchers()})
+        except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+            self._log.debug("The roll of the queue's watchers cannot be called: %r", error)
+
     async def _connect(self) -> None:
         if self._reader is None:
             # A triggerer imports AWS's libraries off its loop.
@@ -173,7 +189,10 @@ class QueueStream:
             # Airflow answers a trigger's requests only in the thread that asgiref keeps for them.
             await sync_to_async(reader.connect)()
             self._reader = reader
-        missing = [each for each in self._services() if each not in self._reader.services]
+        wanted = {watcher.trigger.service.client_type for watcher in self._watchers()}
+        missing = [
+            each for each in SERVICES if each.client_type in wanted and each not in self._reader.services
+        ]
         for service in missing:
             self._reader.add_service(service)
         if missing:

@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from airflow_imgver.services import SERVICES
-from airflow_imgver.services.description import Service
 from airflow_imgver.triggers.event_base import CONNECTION
 from airflow_imgver.triggers.memory import load_memory, save_memory
 from airflow_imgver.triggers.queue_stream import Delivery, QueueStream
@@ -52,7 +50,7 @@ class QueueProducer(SharedStreamProducer):
     def __init__(self, kwargs: dict[str, Any]) -> None:
         self._key = ("airflow_imgver.queue", kwargs["queue_url"])
         connection = {name: kwargs.get(name) for name in CONNECTION}
-        self._stream = QueueStream(kwargs["queue_url"], connection, self._services, log)
+        self._stream = QueueStream(kwargs["queue_url"], connection, lambda: watchers_of(self._key), log)
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
         """Yield messages whose versions are listed, for ever."""
@@ -82,10 +80,6 @@ class QueueProducer(SharedStreamProducer):
     async def aclose(self) -> None:
         """Return what is in flight to the queue."""
         await self._stream.close()
-
-    def _services(self) -> list[Service]:
-        wanted = {watcher.trigger.service.client_type for watcher in watchers_of(self._key)}
-        return [service for service in SERVICES if service.client_type in wanted]
 
 
 async def queue_events(

@@ -15,8 +15,6 @@ from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_imgver.services import SERVICES
-from airflow_imgver.services.description import Service
 from airflow_imgver.triggers.queue_stream import Delivery, QueueStream
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watch_stream import WatchStream
@@ -38,7 +36,7 @@ class _Sharing:
 
     def __init__(self, trigger: EventQueueTrigger) -> None:
         self._key = trigger.shared_stream_key()
-        self._stream = QueueStream(trigger.queue_url, trigger.connection, self._services, log)
+        self._stream = QueueStream(trigger.queue_url, trigger.connection, lambda: watchers_of(self._key), log)
         self._inboxes: list[asyncio.Queue[Delivery]] = []
         self._open: dict[Delivery, int] = {}
         self._task = asyncio.ensure_future(self._read())
@@ -84,10 +82,6 @@ class _Sharing:
         for watcher, key in delivery.told:
             watcher.stored(key)
         self._stream.stored([delivery])
-
-    def _services(self) -> list[Service]:
-        wanted = {watcher.trigger.service.client_type for watcher in watchers_of(self._key)}
-        return [service for service in SERVICES if service.client_type in wanted]
 
 
 async def queue_events(trigger: EventQueueTrigger) -> AsyncIterator[TriggerEvent]:
