@@ -61,16 +61,18 @@ class QueueProducer(SharedStreamProducer):
         """Remember and delete what is stored; leave all else in the queue."""
         stored: list[Delivery] = []
         left: list[Delivery] = []
-        for item in batch:
-            (stored if is_stored(item) else left).append(item.broker_payload)
+        present = watchers_of(self._key)
         changed: dict[int, Watcher] = {}
-        for delivery in stored:
+        for item in batch:
+            delivery, all_stored = item.broker_payload, is_stored(item)
+            (stored if all_stored else left).append(delivery)
             for watcher, key in delivery.told:
-                watcher.stored(key)
-                changed[id(watcher)] = watcher
-        for delivery in left:
-            for watcher, key in delivery.told:
-                watcher.lost(key)
+                # Where Airflow failed none, one that is still here counts because its events are stored.
+                if all_stored or (item.outcome.failed == 0 and watcher in present):
+                    watcher.stored(key)
+                    changed[id(watcher)] = watcher
+                else:
+                    watcher.lost(key)
         await self._stream.not_stored(left)
         # First what is remembered: a kill between both brings the message again, which is then recognised.
         for watcher in changed.values():

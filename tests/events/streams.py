@@ -53,8 +53,7 @@ class Triggerer:
         self.streams = SharedStreamManager(log=structlog.get_logger(), ack_timeout=ack_timeout)
         self.stored: list[tuple[int, dict[str, Any]]] = []
         self.outbound: list[tuple[int, dict[str, Any], int | None]] = []
-        self.logging = asyncio.Event()
-        self.logging.set()
+        self.blocked: set[int] = set()
         self.storing = True
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self._sync = asyncio.ensure_future(self._store())
@@ -72,8 +71,10 @@ class Triggerer:
         stream = self.streams.subscribe(trigger_id=number, trigger=trigger, key=key)
         try:
             async for event in trigger.filter_shared_stream(stream):
-                await self.logging.wait()
+                # Airflow logs the event here, in a thread.
                 await asyncio.sleep(0)
+                while number in self.blocked:
+                    await asyncio.sleep(0.02)
                 json.dumps(event.payload)
                 seq = self.streams.bind_pending_event(trigger_id=number, key=key)
                 self.outbound.append((number, event.payload, seq))

@@ -59,7 +59,7 @@ def test_a_watcher_that_is_cancelled_before_airflow_took_its_event_loses_nothing
 
     async def main() -> None:
         first = Triggerer()
-        first.logging.clear()  # Airflow logs an event before it takes it; there the watcher is cancelled.
+        first.blocked.add(1)  # Airflow logs an event before it takes it; there the watcher is cancelled.
         first.start(HealthImagingEventQueueTrigger(clinic.queue_url))
         clinic.image_sets(1)
         await until(lambda: _in_flight() == 1)
@@ -70,6 +70,26 @@ def test_a_watcher_that_is_cancelled_before_airflow_took_its_event_loses_nothing
         async with Triggerer() as second:
             second.start(HealthImagingEventQueueTrigger(clinic.queue_url))
             await until(lambda: len(second.stored) == 1)
+
+    asyncio.run(main())
+
+
+def test_a_watcher_that_leaves_costs_the_others_no_double(clinic: Clinic) -> None:
+    async def main() -> None:
+        async with Triggerer() as triggerer:
+            triggerer.blocked.add(2)
+            triggerer.start(
+                HealthImagingEventQueueTrigger(clinic.queue_url),
+                HealthImagingEventQueueTrigger(clinic.queue_url, phases=["ready"]),
+                states=AssetStates(),
+            )
+            clinic.image_sets(1)
+            await until(lambda: len(triggerer.stored) == 1)
+            triggerer.tasks[2].cancel()
+            # As when its Dag was changed.
+            triggerer.start(HealthImagingEventQueueTrigger(clinic.queue_url, phases=["ready", "deleted"]))
+            await until(lambda: len(triggerer.event_keys(3)) == 1 and clinic.left() == 0)
+            assert len(triggerer.event_keys(1)) == 1
 
     asyncio.run(main())
 
