@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
@@ -16,8 +15,9 @@ from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.options import THREADS
 from airflow_imgver.services import SERVICES
 from airflow_imgver.text import one_line
-from airflow_imgver.triggers.roll import SECONDS_BETWEEN_CALLS, Roll
-from airflow_imgver.triggers.schedule import Pace, Schedule
+from airflow_imgver.triggers.delivery import Delivery
+from airflow_imgver.triggers.held import HeldMessages
+from airflow_imgver.triggers.roll import Roll
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watchers import Watcher
 
@@ -37,41 +37,7 @@ _MOST_A_ROUND = 50
 _SECONDS_A_ROUND = 1.0
 _MOST_HELD = 200
 _SECONDS_TO_CLOSE = 3.0
-_SECONDS_TO_CALL = 10.0
-_SECONDS_BETWEEN_HIDING = VISIBILITY / 3
-_SECONDS_A_MESSAGE_IS_HELD = 3600.0
 _SECONDS_BETWEEN_ERRORS = 60.0
-
-
-@dataclass(eq=False, slots=True)
-class Delivery:
-    """
-    A message on its way to the watchers.
-
-    :param seen: what AWS says about it.
-    :param receipt: what deletes it.
-    :param handed: how many watchers have dealt with it. Airflow 3.3.2 may count one that has not.
-    :param told: the facts that watchers handed to Airflow.
-    """
-
-    seen: Observation
-    receipt: str
-    handed: int = 0
-    told: list[tuple[Watcher, str]] = field(default_factory=list)
-
-    def tell(self, watcher: Watcher, key: str) -> None:
-        """Note that a watcher has handed a fact to Airflow."""
-        self.told.append((watcher, key))
-        watcher.hand(key)
-
-
-class _Held(NamedTuple):
-    """A message that has to be observed again."""
-
-    message: QueueMessage
-    due: float
-    until: float
-    schedule: Schedule
 
 
 class QueueStream:
@@ -99,15 +65,13 @@ class QueueStream:
         self._receiver = ThreadPoolExecutor(1, thread_name_prefix="imgver-queue")
         self._pool: ThreadPoolExecutor | None = None
         self._in_flight: dict[str, Delivery] = {}
-        self._held: dict[str, _Held] = {}
+        self._held = HeldMessages()
         self._done: list[str] = []
         self._deleting: asyncio.Task[None] | None = None
         self._rejected = Remembered()
         self._settled = asyncio.Event()
         self._logged_at: dict[str, float] = {}
-        self._hidden_at = 0.0
         self._roll = Roll(queue_url, log)
-        self._called_at = float("-inf")
         self._closed = False
 
     # --- for those who hand messages over ---
@@ -120,7 +84,7 @@ class QueueStream:
             try:
                 await self._connect()
                 await self._delete_done()
-                await self._call_roll()
+                await self._roll.call_if_due({each.trigger.place_name for each in self._watchers()})
                 for delivery in await self._round():
                     yield delivery
                 reading.over()
@@ -151,8 +115,8 @@ class QueueStream:
         if self._deleting is not None:
             await asyncio.wait([self._deleting], timeout=_SECONDS_TO_CLOSE)
             self._deleting.cancel()
-        held = [each.message.receipt for each in self._held.values()]
-        await self._release([*(each.receipt for each in self._in_flight.values()), *held])
+        in_flight = [each.receipt for each in self._in_flight.values()]
+        await self._release(in_flight + self._held.receipts())
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._disconnect()
@@ -168,18 +132,6 @@ class QueueStream:
             self._log.debug("Messages could not be returned to the queue: %s", error)
 
     # --- one round ---
-
-    async def _call_roll(self) -> None:
-        """Notice another triggerer that reads the queue; without that, the watchers go on."""
-        now = asyncio.get_running_loop().time()
-        if now - self._called_at < SECONDS_BETWEEN_CALLS:
-            return
-        self._called_at = now
-        try:
-            async with asyncio.timeout(_SECONDS_TO_CALL):
-                await self._roll.call({watcher.trigger.place_name for watcher in self._watchers()})
-        except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-            self._log.debug("The roll of the queue's watchers cannot be called: %r", error)
 
     async def _connect(self) -> None:
         if self._reader is None:
@@ -214,7 +166,7 @@ class QueueStream:
             except TimeoutError:
                 pass
             return []
-        messages = self._due() + await self._receive()
+        messages = self._held.due(_MOST_A_ROUND) + await self._receive()
         seen, failure = await self._observe(messages)
         ready = [delivery for each in seen if (delivery := self._sort(each)) is not None]
         ready.sort(key=_oldest)
@@ -222,7 +174,7 @@ class QueueStream:
         if failure is not None and not ready and (failure.transient or failure.expired):
             raise failure
         if failure is not None:
-            self._log_held(failure)
+            self._log_now_and_then(failure)
         return ready
 
     async def _receive(self) -> list[QueueMessage]:
@@ -231,7 +183,7 @@ class QueueStream:
         if len(self._held) >= _MOST_HELD:
             await asyncio.sleep(1.0)
             return []
-        wait = 1 if self._held or self._done else _WAIT
+        wait = 1 if len(self._held) or self._done else _WAIT
         received: list[QueueMessage] = []
         loop, began = asyncio.get_running_loop(), None
         while len(received) < _MOST_A_ROUND and (began is None or loop.time() - began < _SECONDS_A_ROUND):
@@ -255,10 +207,7 @@ class QueueStream:
         if (delivery := self._in_flight.get(message.message_id)) is not None:
             delivery.receipt = message.receipt
             return False
-        if (held := self._held.get(message.message_id)) is not None:
-            self._held[message.message_id] = held._replace(message=message)
-            return False
-        return True
+        return not self._held.renew(message)
 
     async def _observe(
         self, messages: Sequence[QueueMessage]
@@ -276,7 +225,7 @@ class QueueStream:
             if isinstance(answer, AwsCallError):
                 failure = answer
                 for message in group:
-                    self._hold(message)
+                    self._held.hold(message)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -286,10 +235,10 @@ class QueueStream:
     def _sort(self, seen: Observation) -> Delivery | None:
         """Decide what becomes of a message; returns it where the watchers must see it."""
         message = seen.message
-        if seen.outcome is Outcome.LATER and self._hold(message):
+        if seen.outcome is Outcome.LATER and self._held.hold(message):
             self._log.info("%s It is listed again later.", seen.why)
             return None
-        self._held.pop(message.message_id, None)
+        self._held.drop(message)
         if seen.outcome is Outcome.REJECTED:
             # Not deleted: the queue's own policy decides, and it comes back until then.
             if self._rejected.add(message.message_id):
@@ -307,39 +256,23 @@ class QueueStream:
 
     # --- messages that wait ---
 
-    def _hold(self, message: QueueMessage) -> bool:
-        """Keep a message, to list it again after a growing pause; returns whether it may wait any longer."""
-        now = asyncio.get_running_loop().time()
-        held = self._held.get(message.message_id)
-        if held is not None and now > held.until:
-            # It comes back by itself, and counts for the dead-letter policy then.
-            del self._held[message.message_id]
-            return False
-        schedule = held.schedule if held else Schedule(Pace(poke_interval=2.0))
-        until = held.until if held else now + _SECONDS_A_MESSAGE_IS_HELD
-        self._held[message.message_id] = _Held(message, now + schedule.after_error(), until, schedule)
-        return True
+    async def _hide_held(self) -> None:
+        """Keep messages that wait hidden; where that fails, they come back, and wait here all the same."""
+        receipts = self._held.to_hide(every=VISIBILITY / 3)
+        try:
+            if receipts:
+                await self._in_thread(self._threads, self._connected().hide, receipts, VISIBILITY)
+        except AwsCallError as error:
+            self._log_now_and_then(error)
 
-    def _log_held(self, error: AwsCallError) -> None:
-        """Log an error of one list call, and each kind once a minute: many messages may meet it."""
-        now = asyncio.get_running_loop().time()
-        if now - self._logged_at.get(error.code, float("-inf")) >= _SECONDS_BETWEEN_ERRORS:
-            self._logged_at[error.code] = now
+    def _log_now_and_then(self, error: AwsCallError) -> None:
+        """Log an error of one call, and each kind once a minute: many messages may meet it."""
+        now, kind = asyncio.get_running_loop().time(), f"{error.code} {error.operation}"
+        if now - self._logged_at.get(kind, float("-inf")) >= _SECONDS_BETWEEN_ERRORS:
+            self._logged_at[kind] = now
             self._log.error(
                 "%s Its message stays in the queue and is tried again, %d wait so.", error, len(self._held)
             )
-
-    def _due(self) -> list[QueueMessage]:
-        now = asyncio.get_running_loop().time()
-        return [each.message for each in self._held.values() if each.due <= now][:_MOST_A_ROUND]
-
-    async def _hide_held(self) -> None:
-        """Keep messages that wait hidden, so that waiting does not count for the dead-letter policy."""
-        now = asyncio.get_running_loop().time()
-        if self._held and now - self._hidden_at >= _SECONDS_BETWEEN_HIDING:
-            receipts = [each.message.receipt for each in self._held.values()]
-            await self._in_thread(self._threads, self._connected().hide, receipts, VISIBILITY)
-            self._hidden_at = now
 
     # --- deleting ---
 

@@ -8,6 +8,7 @@ can read and write a Variable.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -17,7 +18,8 @@ from uuid import uuid4
 from airflow_imgver.text import one_line
 from airflow_imgver.triggers.places import Place, Variables
 
-SECONDS_BETWEEN_CALLS = 60.0
+_SECONDS_BETWEEN_CALLS = 60.0
+_LONGEST_CALL = 10.0
 _PRESENT = timedelta(seconds=150)
 
 
@@ -37,11 +39,24 @@ class Roll:
         self._own = uuid4().hex[:12]
         self._seen: dict[str, str] = {}
         self._said = False
+        self._called_at = float("-inf")
 
     @property
     def name(self) -> str:
         """The name of the Variable."""
         return f"imgver.queue.{blake2b(self._queue_url.encode(), digest_size=6).hexdigest()}"
+
+    async def call_if_due(self, present: Collection[str]) -> None:
+        """Call the roll once a minute; where that fails, the watchers go on without."""
+        now = asyncio.get_running_loop().time()
+        if now - self._called_at < _SECONDS_BETWEEN_CALLS:
+            return
+        self._called_at = now
+        try:
+            async with asyncio.timeout(_LONGEST_CALL):
+                await self.call(present)
+        except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+            self._log.debug("The roll of the queue's watchers cannot be called: %r", error)
 
     async def call(self, present: Collection[str]) -> None:
         """

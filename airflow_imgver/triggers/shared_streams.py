@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
+from airflow_imgver.triggers.delivery import Delivery
 from airflow_imgver.triggers.event_base import CONNECTION
 from airflow_imgver.triggers.memory import load_memory, save_memory
-from airflow_imgver.triggers.queue_stream import Delivery, QueueStream
+from airflow_imgver.triggers.queue_stream import QueueStream
 from airflow_imgver.triggers.watch_stream import Item, WatchStream
 from airflow_imgver.triggers.watchers import Watcher, joined, watchers_of
 

@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_imgver.triggers.queue_stream import Delivery, QueueStream
+from airflow_imgver.triggers.delivery import Delivery
+from airflow_imgver.triggers.queue_stream import QueueStream
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watch_stream import WatchStream
 from airflow_imgver.triggers.watchers import joined, watchers_of

@@ -1,0 +1,30 @@
+"""A message of a queue on its way to the watchers, and into Airflow's database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airflow_imgver.events.queue import Observation
+from airflow_imgver.triggers.watchers import Watcher
+
+
+@dataclass(eq=False, slots=True)
+class Delivery:
+    """
+    A message on its way to the watchers.
+
+    :param seen: what AWS says about it.
+    :param receipt: what deletes it.
+    :param handed: how many watchers have dealt with it. Airflow 3.3.2 may count one that has not.
+    :param told: the facts that watchers handed to Airflow.
+    """
+
+    seen: Observation
+    receipt: str
+    handed: int = 0
+    told: list[tuple[Watcher, str]] = field(default_factory=list)
+
+    def tell(self, watcher: Watcher, key: str) -> None:
+        """Note that a watcher has handed a fact to Airflow."""
+        self.told.append((watcher, key))
+        watcher.hand(key)
