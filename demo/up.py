@@ -71,12 +71,14 @@ Reports       {stack.folder / "airflow" / "reports"}   (the report on yesterday 
 Logs          {stack.folder / "logs"}; the tasks' are in {stack.folder / "airflow" / "logs"}
 
 Trigger example_healthimaging_copy and open its task copy_image_set: it is deferred, which the UI shows in
-purple, while AWS copies. The XCom of list_versions has the versions.
+purple, while AWS copies. The XCom of list_versions has the versions. Unpause example_healthimaging_ready first:
+it starts by itself on the copy.
 
 In another terminal, the commands of this package, and the AWS CLI where it is installed:
 
   . {settings}
   {airflow} imgver list-image-versions --image-name studio-imaging
+  {airflow} imgver watch --datastore-id 12345678901234567890123456789012
   {airflow} imgver explain example_healthimaging_copy copy_image_set RUN_ID
   aws medical-imaging list-image-set-versions --datastore-id 12345678901234567890123456789012 \\
     --image-set-id ea92b0d8838c72a3f25d00d13616f87e
