@@ -71,7 +71,7 @@ Reports       {stack.folder / "airflow" / "reports"}   (the report on yesterday 
 Logs          {stack.folder / "logs"}; the tasks' are in {stack.folder / "airflow" / "logs"}
 
 Trigger example_healthimaging_copy and open its task copy_image_set: it is deferred, which the UI shows in
-purple, while AWS copies. The XCom of list_versions has the versions. Unpause example_healthimaging_ready, and it
+purple, while AWS copies. The XCom of list_versions has the versions. Unpause example_healthimaging_ready: it
 starts by itself on the copy.
 
 In another terminal, the commands of this package, and the AWS CLI where it is installed:
