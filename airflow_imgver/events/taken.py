@@ -21,6 +21,7 @@ REMEMBERED = 2_000
 
 # Triggerers' clocks differ, and an event is stored a moment after the time that it has.
 _MARGIN = timedelta(minutes=5)
+_LONGEST_NAME = 200
 
 
 def new_events(context: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -101,7 +102,9 @@ class _Store(Protocol):
 
 def _store(context: Mapping[str, Any], asset: Any) -> _Store:
     task = context["ti"]
-    name = f"imgver_taken.{task.dag_id}.{task.task_id}"
+    whose = f"{task.dag_id}.{task.task_id}"
+    # A Variable's key has up to 250 characters, and each of the two ids may have as many.
+    name = f"imgver_taken.{whose if len(whose) <= _LONGEST_NAME else _digest(whose, 32)}"
     accessors = context.get("asset_state_store")
     return _Variable(name) if accessors is None else _AssetState(accessors[asset], name)
 

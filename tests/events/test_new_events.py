@@ -185,6 +185,18 @@ def test_the_newest_keys_are_remembered_and_fit_into_an_entry_of_the_state_store
     assert keys(new_events(context(store, "run_2", [many[0], many[-1]]))) == [many[0]]
 
 
+def test_long_ids_fit_into_a_variables_key() -> None:
+    store = Store()
+    names = [
+        context(store, "run_1", ["a"]) | {"ti": SimpleNamespace(dag_id="d" * 250, task_id=task)}
+        for task in ("t" * 250, "u" * 250)
+    ]
+
+    assert [keys(new_events(each)) for each in names] == [["a"], ["a"]]
+    assert len(store.values) == 2
+    assert max(map(len, store.values)) <= 250
+
+
 @pytest.mark.parametrize("broken", ["text", {"a": 1}, [1, None], 7])
 def test_a_store_that_cannot_be_read_costs_the_memory_only(broken: Any) -> None:
     store = Store()
