@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import mean
 from typing import Any
@@ -26,6 +26,8 @@ from waits import (
     refusal,
     trigger,
 )
+
+from airflow_imgver.triggers import area
 
 SLOW = 3600.0
 OPTION = "AIRFLOW__IMGVER__UNCHANGED_POLL_INTERVAL"
@@ -247,6 +249,60 @@ def test_a_search_looks_back_by_aws_s_clock_from_its_last_answer(monkeypatch: py
     now = datetime.now(UTC).timestamp()
     # The stub's answers have a date, as AWS's; the clock of the loop is another one.
     assert begins == pytest.approx([now - 120] * len(begins), abs=60)
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_is_wrong_by_hours_misses_nothing(hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    monkeypatch.setattr(area, "datetime", Wrong)
+
+    async def run(loop: FastLoop) -> tuple[list[float], float]:
+        def search(asked: Asked) -> Answer:
+            since = asked.body["filters"][0]["values"][0]["updatedAt"]
+            begins.append(since - datetime.now(UTC).timestamp())
+            # As AWS: nothing has changed after a time that is yet to come.
+            return store.search(asked) if begins[-1] < 0 else found()
+
+        begins: list[float] = []
+        with many_waits(monkeypatch, loop, search=search) as (store, _, waits):
+            await asyncio.sleep(SETTLED_IN)
+            return begins, await waits.delay(image_sets(1)[0])
+
+    begins, delay = in_fast_time(run)
+    assert begins[0] == pytest.approx(hours * 3600 - 120, abs=30)
+    assert begins[1:] == pytest.approx([-120] * len(begins[1:]), abs=30)
+    assert delay <= 6
+
+
+def test_a_burst_of_changes_between_two_searches_opens_every_gate_in_the_order_of_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = image_sets(600)
+
+    async def run(loop: FastLoop) -> tuple[float, int]:
+        def search(asked: Asked) -> Answer:
+            lately = sorted(store.changed)
+            at = int(asked.token or 0)
+            more = at + 50 < len(lately)
+            return found(*lately[at : at + 50], token=str(at + 50) if more else None)
+
+        with many_waits(monkeypatch, loop, count=600, search=search) as (store, timeline, waits):
+            await asyncio.sleep(SETTLED_IN)
+            begun, before = loop.now, len(timeline.polls)
+            for one in ids:
+                store.change(one)
+            events = await asyncio.gather(*waits.tasks.values())
+            assert {event["status"] for event in events} == {"open"}
+            return loop.now - begun, len(timeline.polls) - before
+
+    delay, polls = in_fast_time(run)
+    assert delay <= 6
+    # One poll for each, and a few that were in their turn at the same time.
+    assert polls <= 650
 
 
 def test_nothing_of_an_answer_but_ids_is_kept_or_logged(
