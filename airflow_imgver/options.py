@@ -109,7 +109,7 @@ CHANGE_SEARCH = Switch(
 )
 UNCHANGED_POLL_INTERVAL = Option(
     "unchanged_poll_interval",
-    1800.0,
+    2400.0,
     "Seconds between two polls of an image set that is not busy, while searches show what changes. A change "
     "that no search shows is seen so late at most, where the budget allows.",
 )

@@ -258,7 +258,7 @@ def test_a_triggerer_that_is_alive_polls_at_the_interval(
     assert next_poll.startswith(
         "every 45 s, by the triggerer on triggerer-3; where it has many waits, when a"
     )
-    assert "search shows a change, at the latest every 1800 s" in next_poll
+    assert "search shows a change, at the latest every 2400 s" in next_poll
 
 
 def test_without_a_search_for_changes_the_interval_is_all_there_is(
