@@ -169,7 +169,9 @@ class Area:
             searched = self._searches.submit(self, run.since, run)
         except RuntimeError:
             # The system gives no thread; the polls of the waits say so.
+            self._run = None
             self._trust.failed()
+            self._reconsider()
             self._plan(1)
             return
         searched.add_done_callback(partial(self._ended, run))
@@ -205,10 +207,10 @@ class Area:
         else:
             self._searches.switch_off(found.error.message)
             return
+        # Whatever the rest meets, there is a next search.
+        self._plan(found.requests)
         self._wake(found)
         self._reconsider()
-        if self._active and self._run is None:
-            self._plan(found.requests)
 
     def _plan(self, requests: int) -> None:
         self._cancel_timers()
@@ -226,7 +228,10 @@ class Area:
             self._run = None
         self._cancel_timers()
         self._in(SECONDS_ASIDE, self._begin)
-        self._log("The search for changes in %s names image sets that have not changed; it rests.", self)
+        self._log(
+            "The search for changes in %s names image sets that have not changed: none for %.0f s.",
+            *(self, SECONDS_ASIDE),
+        )
 
     # --- what it found ---
 
@@ -256,7 +261,9 @@ class Area:
 
     def _should_have_shown(self, target: Target, answer: Answer) -> bool:
         changed_at = getattr(answer, "changed_at", None)
-        if self._covered is None or changed_at is None or target.watched.id in self._shown:
+        if not isinstance(changed_at, datetime) or changed_at.tzinfo is None:
+            return False
+        if self._covered is None or target.watched.id in self._shown:
             return False
         begin, end = self._covered
         return bool(begin <= changed_at <= end - SHOWN_WITHIN)
