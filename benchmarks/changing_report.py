@@ -103,7 +103,7 @@ def chart(all_figures: Sequence[Figures]) -> None:
         (DRIVEN, 30.0, "driven, the index 30 s late", "#7a7a7a", "^"),
         (DRIVEN, NEVER, "driven, a search that never finds anything", "#333333", "x"),
     )
-    figure, axis = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(10, 4.2), layout="constrained")
     for way, lag, label, colour, marker in drawn:
         runs = [each for each in all_figures if (each.run.way, each.run.lag) == (way, lag)]
         runs.sort(key=_count)
@@ -125,7 +125,11 @@ def chart(all_figures: Sequence[Figures]) -> None:
     axis.set_xlabel("gates in one process")
     axis.set_ylabel("seconds from settled to the event")
     axis.grid(visible=True, which="major", alpha=0.3)
-    axis.legend(frameon=False, fontsize=7)
+    counts = sorted({each.run.count for each in all_figures})
+    axis.set_xticks(counts, [f"{count:,}" for count in counts])
+    axis.minorticks_off()
+    axis.set_yticks([2, 5, 10, 20, 50, 100, 200, 500], ["2", "5", "10", "20", "50", "100", "200", "500"])
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     figure.savefig(CHART, dpi=110)
     pyplot.close(figure)
 
