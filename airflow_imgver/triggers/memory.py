@@ -6,13 +6,14 @@ import asyncio
 import logging
 
 from airflow_imgver.events.cursor import Remembered
-from airflow_imgver.triggers.places import UNREADABLE, asset_state_of
+from airflow_imgver.triggers.places import UNREADABLE, asset_state_of, within
 from airflow_imgver.triggers.watchers import Watcher
 
 log = logging.getLogger(__name__)
 
 _TRIES = 3
 _FORMAT = 1
+_SECONDS_TO_SAVE = 5.0
 
 
 async def load_memory(watcher: Watcher) -> None:
@@ -48,6 +49,6 @@ async def save_memory(watcher: Watcher) -> None:
         return
     value = {"format": _FORMAT, "remembered": watcher.remembered.stored()}
     try:
-        await place.set(watcher.trigger.place_name, value)
+        await within(_SECONDS_TO_SAVE, place.set(watcher.trigger.place_name, value))
     except Exception as error:  # noqa: BLE001  # an error here would end all watchers of the queue
         log.warning("What this watcher remembers could not be kept: %r", error)

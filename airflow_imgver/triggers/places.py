@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
 
 if TYPE_CHECKING:
     from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
+
+T = TypeVar("T")
 
 UNREADABLE = ".unreadable"
 """What is added to the name under which a value that cannot be read is kept aside."""
@@ -68,6 +72,27 @@ class Variables:
 
         about = "How far a watcher of airflow-provider-imgver has come"
         await sync_to_async(Variable.set)(name, json.dumps(value), description=about)
+
+
+_unfinished: set[asyncio.Future[Any]] = set()
+
+
+async def within(seconds: float, asked: Awaitable[T]) -> T:
+    """
+    Wait for Airflow's answer, and not for ever: a triggerer that stops gives none any more.
+
+    What was asked goes on, because an answer that nobody takes would be taken for that of the next request.
+
+    :raises TimeoutError: there is no answer yet.
+    """
+    answer = asyncio.ensure_future(asked)
+    _unfinished.add(answer)
+    answer.add_done_callback(_unfinished.discard)
+    done, _ = await asyncio.wait([answer], timeout=seconds)
+    if not done:
+        answer.add_done_callback(lambda late: late.cancelled() or late.exception())
+        raise TimeoutError("Airflow has not answered yet")
+    return answer.result()
 
 
 def asset_state_of(trigger: ImageVersionEventTrigger) -> AssetState | None:

@@ -62,7 +62,8 @@ class QueueStream:
         self._watchers = watchers
         self._log = log
         self._reader: QueueReader | None = None
-        self._receiver = ThreadPoolExecutor(1, thread_name_prefix="imgver-queue")
+        # For requests to the queue: one receives, and the other must not wait for lists that wait for turns.
+        self._queue_threads = ThreadPoolExecutor(2, thread_name_prefix="imgver-queue")
         self._pool: ThreadPoolExecutor | None = None
         self._in_flight: dict[str, Delivery] = {}
         self._held = HeldMessages()
@@ -111,12 +112,12 @@ class QueueStream:
     async def close(self) -> None:
         """Return what is in flight to the queue, for another triggerer, and close the connections."""
         self._closed = True
-        self._receiver.shutdown(wait=False, cancel_futures=True)
         if self._deleting is not None:
             await asyncio.wait([self._deleting], timeout=_SECONDS_TO_CLOSE)
             self._deleting.cancel()
         in_flight = [each.receipt for each in self._in_flight.values()]
         await self._release(in_flight + self._held.receipts())
+        self._queue_threads.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._disconnect()
@@ -127,7 +128,7 @@ class QueueStream:
             return
         try:
             async with asyncio.timeout(_SECONDS_TO_CLOSE):
-                await self._in_thread(self._threads, self._reader.release, receipts)
+                await self._in_thread(self._queue_threads, self._reader.release, receipts)
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
             self._log.debug("Messages could not be returned to the queue: %s", error)
 
@@ -187,7 +188,7 @@ class QueueStream:
         received: list[QueueMessage] = []
         loop, began = asyncio.get_running_loop(), None
         while len(received) < _MOST_A_ROUND and (began is None or loop.time() - began < _SECONDS_A_ROUND):
-            some = await self._in_thread(self._receiver, self._received, reader, 0 if received else wait)
+            some = await self._in_thread(self._queue_threads, self._received, reader, 0 if received else wait)
             received += some
             began = began or loop.time()
             if len(some) < 10:  # less than a request asks for
@@ -261,7 +262,7 @@ class QueueStream:
         receipts = self._held.to_hide(every=VISIBILITY / 3)
         try:
             if receipts:
-                await self._in_thread(self._threads, self._connected().hide, receipts, VISIBILITY)
+                await self._in_thread(self._queue_threads, self._connected().hide, receipts, VISIBILITY)
         except AwsCallError as error:
             self._log_now_and_then(error)
 
@@ -291,7 +292,7 @@ class QueueStream:
             return False
         receipts, self._done = self._done, []
         try:
-            left = await self._in_thread(self._threads, self._reader.delete, receipts)
+            left = await self._in_thread(self._queue_threads, self._reader.delete, receipts)
         except BaseException:
             self._done += receipts
             raise

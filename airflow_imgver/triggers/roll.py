@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from airflow_imgver.text import one_line
-from airflow_imgver.triggers.places import Place, Variables
+from airflow_imgver.triggers.places import Place, Variables, within
 
 _SECONDS_BETWEEN_CALLS = 60.0
 _LONGEST_CALL = 10.0
@@ -53,8 +53,7 @@ class Roll:
             return
         self._called_at = now
         try:
-            async with asyncio.timeout(_LONGEST_CALL):
-                await self.call(present)
+            await within(_LONGEST_CALL, self.call(present))
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
             self._log.debug("The roll of the queue's watchers cannot be called: %r", error)
 

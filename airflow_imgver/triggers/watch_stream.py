@@ -15,7 +15,7 @@ from airflow_imgver.events.cursor import Cursor, Mark
 from airflow_imgver.events.event import event_of
 from airflow_imgver.events.looks import Look, Watch
 from airflow_imgver.exceptions import AwsCallError
-from airflow_imgver.triggers.places import UNREADABLE, Place, Variables, asset_state_of
+from airflow_imgver.triggers.places import UNREADABLE, Place, Variables, asset_state_of, within
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watchers import Watcher
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # A watcher's queue in Airflow holds 1,024, and Airflow fails the watcher of a full one.
 MOST_IN_FLIGHT = 200
 SHORTEST_INTERVAL = 1.0
+_SECONDS_TO_SAVE = 5.0
 # Longer than Airflow waits for an event to be stored before it gives up.
 _LONGEST_STORING = 900.0
 
@@ -138,7 +139,7 @@ class WatchStream:
         if self._cursor is None:
             return
         try:
-            await self._place.set(self.name, self._cursor.stored())
+            await within(_SECONDS_TO_SAVE, self._place.set(self.name, self._cursor.stored()))
         except Exception as error:  # noqa: BLE001  # an error here would end the watcher
             self._log.warning("The cursor %s could not be kept, and is kept later: %r", self.name, error)
 

@@ -24,6 +24,7 @@ class AssetStates:
         self.values: dict[str, Any] = {}
         self.writes = 0
         self.broken = False
+        self.silent = False
 
     async def aget(self, key: str, default: Any = None) -> Any:
         """As Airflow's accessor."""
@@ -35,6 +36,8 @@ class AssetStates:
         """As Airflow's accessor."""
         if self.broken:
             raise RuntimeError("the database is gone")
+        if self.silent:
+            await asyncio.Event().wait()
         self.writes += 1
         self.values[key] = json.dumps(value)
 

@@ -16,8 +16,8 @@ from streams import AssetStates, Clinic, Triggerer, until
 from support import DATASTORE, IMAGE_SET
 from test_hints import image_set
 
-from airflow_imgver.emulator import clear_faults, inject_fault
-from airflow_imgver.triggers import queue_stream
+from airflow_imgver.emulator import calls, clear_faults, inject_fault
+from airflow_imgver.triggers import memory, queue_stream
 from airflow_imgver.triggers.healthimaging import HealthImagingEventQueueTrigger
 
 DENIED = {"code": "AccessDenied", "message": "Access to the resource is denied.", "status": 403}
@@ -272,6 +272,22 @@ def test_a_state_store_that_fails_costs_no_event(clinic: Clinic, said: Said) -> 
     assert said("could not be kept")
 
 
+def test_a_state_store_that_gives_no_answer_costs_no_event_either(
+    clinic: Clinic, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A triggerer that stops answers nothing any more, and its watchers still delete what is stored."""
+    monkeypatch.setattr(memory, "_SECONDS_TO_SAVE", 0.5)
+    states = AssetStates()
+    states.silent = True
+
+    async def steps(triggerer: Triggerer) -> None:
+        clinic.image_sets(1)
+        await until(lambda: len(triggerer.stored) == 1 and clinic.left() == 0)
+
+    run(watch(clinic), steps, states)
+    assert said("could not be kept")
+
+
 def test_an_event_that_airflow_never_stores_is_not_deleted(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,3 +342,22 @@ def test_what_is_stored_is_remembered_while_messages_are_still_being_deleted(cli
         clear_faults()
 
     run(trigger, steps, states)
+
+
+def test_a_message_is_deleted_while_lists_wait_for_their_turns(clinic: Clinic) -> None:
+    async def steps(triggerer: Triggerer) -> None:
+        clinic.image_sets(1)
+        await until(lambda: len(triggerer.stored) == 1 and clinic.left() == 0)
+        triggerer.storing = False
+        ids = clinic.image_sets(30)
+        await until(lambda: len(triggerer.outbound) >= 20)
+        inject_fault("medical-imaging", "ListImageSetVersions", kind="delay", seconds=10, times=None)
+        for each in ids:
+            clinic.update(each, 1)
+        await until(lambda: calls()["medical-imaging"]["ListImageSetVersions"] > 35)
+        left = clinic.left()
+        triggerer.storing = True
+        await until(lambda: clinic.left() < left, 5.0)
+        clear_faults()
+
+    run(watch(clinic), steps)
