@@ -89,7 +89,7 @@ Fewer than one request a poll means that a process did not keep up with its inte
 
 Python's collector stalls a loop whoever fills it: a full collection visits every object of the process. Of
 Airflow's own, before any wait, that took 60 to 200 ms where this was written, so no worst stall of a process
-that collects can be below it. A wait adds about thirty objects. Collections in other threads count too. Where
+that collects can be below it. A wait adds about forty objects. Collections in other threads count too. Where
 Airflow is frozen, what was there before the waits is left out of collections, as
 [reliability](../docs/reliability.md#what-to-set) says how to.
 """
