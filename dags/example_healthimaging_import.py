@@ -29,11 +29,11 @@ from airflow_imgver.sensors.healthimaging import HealthImagingImageSetVersionSen
 
 HEALTHIMAGING_ID = r"^[0-9a-z]{32}$"
 REPORTS = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "reports"
-# The error's text has ids and AWS's words, and no data of patients.
+# The error's text has ids and AWS's words, and no data of patients. Airflow before 3.3 does not give it here.
 TELL_THE_TEAM = SnsNotifier(
     target_arn="{{ params.topic_arn }}",
     subject="{{ dag.dag_id }}: {{ ti.task_id }} failed",
-    message="{{ ti.task_id }} of run {{ run_id }} failed: {{ exception }}",
+    message="{{ ti.task_id }} of run {{ run_id }} failed: {{ exception | default('see its log') }}",
 )
 
 
