@@ -20,6 +20,7 @@ from airflow_imgver.triggers.held import HeldMessages
 from airflow_imgver.triggers.roll import Roll
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watchers import Watcher
+from airflow_imgver.triggers.window import Window
 
 if TYPE_CHECKING:
     from airflow_imgver.hooks.event_queue import QueueMessage
@@ -31,8 +32,6 @@ VISIBILITY = 120
 # Watchers that start together must all be there before the first message is handed to those that are.
 SECONDS_TO_JOIN = 5.0
 _WAIT = 10
-# A watcher's queue in Airflow holds 1,024, and Airflow fails the watcher of a full one.
-MOST_IN_FLIGHT = 200
 _MOST_A_ROUND = 50
 _SECONDS_A_ROUND = 1.0
 _MOST_HELD = 200
@@ -48,6 +47,7 @@ class QueueStream:
     :param connection: the connection's settings.
     :param watchers: returns the watchers of the queue in this process.
     :param log: the log.
+    :param window: how many messages may be on their way.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class QueueStream:
         connection: dict[str, Any],
         watchers: Callable[[], Sequence[Watcher]],
         log: Any,
+        window: Window | None = None,
     ) -> None:
         self._queue_url = queue_url
         self._connection = connection
@@ -70,7 +71,7 @@ class QueueStream:
         self._done: list[str] = []
         self._deleting: asyncio.Task[None] | None = None
         self._rejected = Remembered()
-        self._settled = asyncio.Event()
+        self._window = window or Window()
         self._logged_at: dict[str, float] = {}
         self._roll = Roll(queue_url, log)
         self._closed = False
@@ -87,6 +88,7 @@ class QueueStream:
                 await self._delete_done()
                 await self._roll.call_if_due({each.trigger.place_name for each in self._watchers()})
                 for delivery in await self._round():
+                    await self._window.enter()
                     yield delivery
                 reading.over()
             except Exception as error:  # noqa: BLE001  # nothing may end a watcher
@@ -97,7 +99,7 @@ class QueueStream:
     def stored(self, deliveries: Sequence[Delivery]) -> None:
         """Take note that Airflow has stored the events of messages, and have these deleted."""
         for delivery in deliveries:
-            self._forget(delivery)
+            self._forget(delivery, stored=True)
             self._done.append(delivery.receipt)
         # Not awaited: Airflow tells a stream of what it has stored next only when it is through with this.
         if self._done and (self._deleting is None or self._deleting.done()):
@@ -106,7 +108,7 @@ class QueueStream:
     async def not_stored(self, deliveries: Sequence[Delivery]) -> None:
         """Return messages to the queue whose events Airflow may not have stored."""
         for delivery in deliveries:
-            self._forget(delivery)
+            self._forget(delivery, stored=False)
         await self._release([each.receipt for each in deliveries])
 
     async def close(self) -> None:
@@ -159,14 +161,6 @@ class QueueStream:
     async def _round(self) -> list[Delivery]:
         """Receive messages, list their versions, and return what can be handed over."""
         await self._hide_held()
-        if len(self._in_flight) >= MOST_IN_FLIGHT:
-            self._settled.clear()
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._settled.wait()
-            except TimeoutError:
-                pass
-            return []
         messages = self._held.due(_MOST_A_ROUND) + await self._receive()
         seen, failure = await self._observe(messages)
         ready = [delivery for each in seen if (delivery := self._sort(each)) is not None]
@@ -299,9 +293,9 @@ class QueueStream:
         self._done += left
         return not left
 
-    def _forget(self, delivery: Delivery) -> None:
+    def _forget(self, delivery: Delivery, *, stored: bool) -> None:
         self._in_flight.pop(delivery.seen.message.message_id, None)
-        self._settled.set()
+        self._window.leave(stored=stored)
 
     # --- threads ---
 

@@ -20,6 +20,7 @@ from airflow_imgver.triggers.queue_stream import QueueStream
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watch_stream import WatchStream
 from airflow_imgver.triggers.watchers import joined, watchers_of
+from airflow_imgver.triggers.window import Window
 
 if TYPE_CHECKING:
     from airflow_imgver.triggers.event_base import EventQueueTrigger, WatchTrigger
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_UNTIL_DELETED = 60.0
 SECONDS_UNTIL_SAVED = 8.0
+MOST_WITHIN_A_MINUTE = 5_000
 
 _sharings: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Sharing]] = WeakKeyDictionary()
 
@@ -37,7 +39,11 @@ class _Sharing:
 
     def __init__(self, trigger: EventQueueTrigger) -> None:
         self._key = trigger.shared_stream_key()
-        self._stream = QueueStream(trigger.queue_url, trigger.connection, lambda: watchers_of(self._key), log)
+        # A message stays in it for a minute.
+        window = Window(MOST_WITHIN_A_MINUTE, MOST_WITHIN_A_MINUTE)
+        self._stream = QueueStream(
+            trigger.queue_url, trigger.connection, lambda: watchers_of(self._key), log, window
+        )
         self._inboxes: list[asyncio.Queue[Delivery]] = []
         self._open: dict[Delivery, int] = {}
         self._task = asyncio.ensure_future(self._read())

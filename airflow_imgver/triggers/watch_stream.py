@@ -18,12 +18,11 @@ from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.triggers.places import UNREADABLE, Place, Variables, asset_state_of, within
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watchers import Watcher
+from airflow_imgver.triggers.window import Window
 
 if TYPE_CHECKING:
     from airflow_imgver.triggers.event_base import WatchTrigger
 
-# A watcher's queue in Airflow holds 1,024, and Airflow fails the watcher of a full one.
-MOST_IN_FLIGHT = 200
 SHORTEST_INTERVAL = 1.0
 _SECONDS_TO_SAVE = 5.0
 # Longer than Airflow waits for an event to be stored before it gives up.
@@ -62,8 +61,7 @@ class WatchStream:
         self._place: Place = Variables()
         self._cursor: Cursor | None = None
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="imgver-watch")
-        self._settled = asyncio.Event()
-        self._left = 0
+        self._window = Window()
         self._complete = True
 
     # --- the stream ---
@@ -79,10 +77,12 @@ class WatchStream:
                 look = await self.look()
                 self._complete = True
                 for item in self.items_of(look):
-                    await self._room()
-                    self._left += 1
+                    async with asyncio.timeout(_LONGEST_STORING):
+                        await self._window.enter()
                     yield item
-                await self._all_stored()
+                # Then nothing but the cursor says where to begin again.
+                async with asyncio.timeout(_LONGEST_STORING):
+                    await self._window.empty()
                 looking.over()
                 pause = self.pause()
             except Exception as error:  # noqa: BLE001  # nothing may end a watcher
@@ -121,7 +121,7 @@ class WatchStream:
         """Remember the facts that are stored, and move the cursor at the end of a look of which all are."""
         cursor, changed = self._cursor, False
         for item, stored in items:
-            self._left = max(0, self._left - 1)
+            self._window.leave(stored=stored)
             self._complete = self._complete and stored
             if cursor is None or not stored:
                 continue
@@ -132,7 +132,6 @@ class WatchStream:
                 changed = True
         if changed:
             await self.save()
-        self._settled.set()
 
     async def save(self) -> None:
         """Keep the cursor; an older one costs events that come again."""
@@ -152,21 +151,6 @@ class WatchStream:
     def name(self) -> str:
         """The name under which the cursor is kept."""
         return self._trigger.cursor_name or self._trigger.place_name
-
-    async def _room(self) -> None:
-        """Wait until Airflow has stored some of what was handed over."""
-        await self._settled_to(MOST_IN_FLIGHT - 1)
-
-    async def _all_stored(self) -> None:
-        """Wait until Airflow has stored all of a look, or given up; then begin from the cursor again."""
-        await self._settled_to(0)
-        self._left = 0
-
-    async def _settled_to(self, most: int) -> None:
-        async with asyncio.timeout(_LONGEST_STORING):
-            while self._left > most:
-                self._settled.clear()
-                await self._settled.wait()
 
     # --- the cursor and the client ---
 

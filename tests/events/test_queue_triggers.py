@@ -15,6 +15,7 @@ from streams import AssetStates, Clinic, Triggerer, until
 from airflow_imgver.triggers import queue_stream
 from airflow_imgver.triggers.healthimaging import HealthImagingEventQueueTrigger
 from airflow_imgver.triggers.sagemaker_image import SageMakerImageEventQueueTrigger
+from airflow_imgver.triggers.window import FIRST
 
 
 def test_an_event_is_stored_once_for_each_version_and_its_message_is_deleted(clinic: Clinic) -> None:
@@ -111,3 +112,19 @@ def _in_flight() -> int:
 
     streams = [each for each in gc.get_objects() if type(each) is queue_stream.QueueStream]
     return sum(len(each._in_flight) for each in streams if not each._closed)
+
+
+def test_a_triggerer_that_is_killed_soon_after_its_start_has_sent_few_of_a_backlog(clinic: Clinic) -> None:
+    async def main() -> None:
+        clinic.image_sets(20)
+        triggerer = Triggerer()
+        triggerer.storing = False
+        triggerer.start(HealthImagingEventQueueTrigger(clinic.queue_url))
+        await until(lambda: len(triggerer.outbound) == FIRST)
+        await asyncio.sleep(1.0)
+        assert len(triggerer.outbound) == FIRST
+        triggerer.storing = True
+        await until(lambda: len(triggerer.stored) == 20 and clinic.left() == 0)
+        await triggerer.stop()
+
+    asyncio.run(main())

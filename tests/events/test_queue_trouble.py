@@ -350,7 +350,7 @@ def test_a_message_is_deleted_while_lists_wait_for_their_turns(clinic: Clinic) -
         await until(lambda: len(triggerer.stored) == 1 and clinic.left() == 0)
         triggerer.storing = False
         ids = clinic.image_sets(30)
-        await until(lambda: len(triggerer.outbound) >= 20)
+        await until(lambda: len(triggerer.outbound) >= 4)
         inject_fault("medical-imaging", "ListImageSetVersions", kind="delay", seconds=10, times=None)
         for each in ids:
             clinic.update(each, 1)
