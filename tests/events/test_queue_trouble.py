@@ -16,7 +16,7 @@ from streams import AssetStates, Clinic, Triggerer, until
 from support import DATASTORE, IMAGE_SET
 from test_hints import image_set
 
-from airflow_imgver.emulator import calls, clear_faults, inject_fault
+from airflow_imgver.emulator import clear_faults, inject_fault
 from airflow_imgver.triggers import memory, queue_stream
 from airflow_imgver.triggers.healthimaging import HealthImagingEventQueueTrigger
 
@@ -342,22 +342,3 @@ def test_what_is_stored_is_remembered_while_messages_are_still_being_deleted(cli
         clear_faults()
 
     run(trigger, steps, states)
-
-
-def test_a_message_is_deleted_while_lists_wait_for_their_turns(clinic: Clinic) -> None:
-    async def steps(triggerer: Triggerer) -> None:
-        clinic.image_sets(1)
-        await until(lambda: len(triggerer.stored) == 1 and clinic.left() == 0)
-        triggerer.storing = False
-        ids = clinic.image_sets(30)
-        await until(lambda: len(triggerer.outbound) >= 4)
-        inject_fault("medical-imaging", "ListImageSetVersions", kind="delay", seconds=10, times=None)
-        for each in ids:
-            clinic.update(each, 1)
-        await until(lambda: calls()["medical-imaging"]["ListImageSetVersions"] > 35)
-        left = clinic.left()
-        triggerer.storing = True
-        await until(lambda: clinic.left() < left, 5.0)
-        clear_faults()
-
-    run(watch(clinic), steps)
