@@ -30,7 +30,7 @@ ARG_PHASES = Usual(
 )
 ARG_INTERVAL = Usual(
     ("--interval",),
-    help="Seconds between two looks without a queue (default: 10)",
+    help="Seconds between two scans without a queue (default: 10)",
     type=interval,
     default=10.0,
 )

@@ -17,8 +17,8 @@ from airflow_imgver.cli.connection import overridden
 from airflow_imgver.cli.running import UsageError, command
 from airflow_imgver.events.cursor import Cursor
 from airflow_imgver.events.filters import EventFilter
-from airflow_imgver.events.looks import DatastoreWatch, ImageWatch, Watch
 from airflow_imgver.events.queue import QueueReader
+from airflow_imgver.events.scans import DatastoreWatch, ImageWatch, Watch
 from airflow_imgver.events.watching import queue_events, watch_events
 from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.services import HEALTHIMAGING, SAGEMAKER_IMAGE, SERVICES
@@ -93,7 +93,7 @@ class _Queue:
         self._reader.close()
 
 
-class _Looks:
+class _Scans:
     """The events of a data store or of images."""
 
     def __init__(self, watch: Watch, args: argparse.Namespace) -> None:
@@ -101,7 +101,7 @@ class _Looks:
         self._cursor = Cursor.start(_time(args.since))
         overridden(watch.hook, args)
         watch.connect()
-        _say(f"Watching until Ctrl-C, with a look every {args.interval:g} s.")
+        _say(f"Watching until Ctrl-C, with a scan every {args.interval:g} s.")
 
     def events(self, stop: Callable[[float], bool]) -> Iterator[Event]:
         """Return the events."""
@@ -111,7 +111,7 @@ class _Looks:
         self._watch.close()
 
 
-def _source(args: argparse.Namespace) -> _Queue | _Looks:
+def _source(args: argparse.Namespace) -> _Queue | _Scans:
     if args.queue_url is not None:
         return _checked(_Queue, args)
     connection = {"aws_conn_id": args.aws_conn_id or None}
@@ -123,8 +123,8 @@ def _source(args: argparse.Namespace) -> _Queue | _Looks:
         )
     (wanted,) = _filters(args)
     if named == ["datastore_id"]:
-        return _Looks(DatastoreWatch(args.datastore_id, wanted, **connection), args)
-    return _Looks(ImageWatch(args.image_name, args.name_contains, wanted, **connection), args)
+        return _Scans(DatastoreWatch(args.datastore_id, wanted, **connection), args)
+    return _Scans(ImageWatch(args.image_name, args.name_contains, wanted, **connection), args)
 
 
 def _checked(source: type[_Queue], args: argparse.Namespace) -> _Queue:

@@ -10,7 +10,7 @@ from typing import Any
 
 OVERLAP = timedelta(minutes=5)
 """
-How much of the time before its cursor each look covers again: AWS does not say how late its index is.
+How much of the time before its cursor each scan covers again: AWS does not say how late its index is.
 
 So it is also how far back a watcher begins that has no cursor, or one that cannot be read.
 """
@@ -82,7 +82,7 @@ class Cursor:
     How far a watcher without a queue has come.
 
     :param since: everything that changed before has been reported.
-    :param busy: what was busy at the last look, by its id or name, and the time since when it is looked at.
+    :param busy: what was busy at the last scan, by its id or name, and the time since when it is scanned.
     :param remembered: the facts that were reported last.
     """
 
@@ -92,7 +92,7 @@ class Cursor:
 
     @classmethod
     def start(cls, now: datetime | None = None) -> Cursor:
-        """Return the cursor of a watcher that has none: now, before which a look covers five minutes."""
+        """Return the cursor of a watcher that has none: now, before which a scan covers five minutes."""
         return cls(now or datetime.now(UTC))
 
     @classmethod
@@ -122,17 +122,17 @@ class Cursor:
         }
 
     def move(self, mark: Mark) -> None:
-        """Move to the end of a look, all events of which are stored."""
+        """Move to the end of a scan, all events of which are stored."""
         self.since, self.busy = mark.since, dict(mark.busy)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """
-    The end of a look.
+    The end of a scan.
 
     :param since: everything that changed before has been reported.
-    :param busy: what is to be looked at again, and since when.
+    :param busy: what is to be scanned again, and since when.
     """
 
     since: datetime
@@ -140,7 +140,7 @@ class Mark:
 
     @classmethod
     def of(cls, since: datetime, busy: Mapping[str, datetime]) -> Mark:
-        """Make the mark of a look; more busy ones than a cursor names hold its time back."""
+        """Make the mark of a scan; more busy ones than a cursor names hold its time back."""
         kept = sorted(busy.items(), key=lambda each: each[1])
         named, rest = kept[:MOST_BUSY], kept[MOST_BUSY:]
         return cls(min([since, *(when for _, when in rest)]), dict(named))

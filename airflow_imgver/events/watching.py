@@ -14,8 +14,8 @@ from typing import Any
 from airflow_imgver.events.cursor import Cursor, Remembered
 from airflow_imgver.events.event import event_of
 from airflow_imgver.events.filters import EventFilter
-from airflow_imgver.events.looks import Watch
 from airflow_imgver.events.queue import Outcome, QueueReader
+from airflow_imgver.events.scans import Watch
 
 Stop = Callable[[float], bool]
 """Waits for so many seconds, and returns whether to stop; ``threading.Event().wait`` is one."""
@@ -68,18 +68,18 @@ def watch_events(
     """
     Yield the events of a watch without a queue.
 
-    :param watch: a connected :class:`~.looks.DatastoreWatch` or :class:`~.looks.ImageWatch`.
-    :param stop: waits between two looks.
-    :param interval: seconds between two looks.
+    :param watch: a connected :class:`~.scans.DatastoreWatch` or :class:`~.scans.ImageWatch`.
+    :param stop: waits between two scans.
+    :param interval: seconds between two scans.
     :param cursor: where to begin; None for five minutes ago. It moves along.
     :raises AwsCallError: AWS refused or did not answer.
     """
     cursor = cursor or Cursor.start()
     while True:
-        look = watch.look(cursor)
-        for fact in look.facts:
+        scan = watch.scan(cursor)
+        for fact in scan.facts:
             cursor.remembered.add(fact.key)
-            yield event_of(fact, look.observed_at)
-        cursor.move(look.mark)
+            yield event_of(fact, scan.observed_at)
+        cursor.move(scan.mark)
         if stop(interval):
             return

@@ -16,15 +16,15 @@ class Delivery:
     :param seen: what AWS says about it.
     :param receipt: what deletes it.
     :param handed: how many watchers have dealt with it. Airflow 3.3.2 may count one that has not.
-    :param told: the facts that watchers handed to Airflow.
+    :param reported: the facts that watchers handed to Airflow.
     """
 
     seen: Observation
     receipt: str
     handed: int = 0
-    told: list[tuple[Watcher, str]] = field(default_factory=list)
+    reported: list[tuple[Watcher, str]] = field(default_factory=list)
 
-    def tell(self, watcher: Watcher, key: str) -> None:
+    def note(self, watcher: Watcher, key: str) -> None:
         """Note that a watcher has handed a fact to Airflow."""
-        self.told.append((watcher, key))
+        self.reported.append((watcher, key))
         watcher.hand(key)

@@ -131,12 +131,12 @@ class EventQueueTrigger(ImageVersionEventTrigger):
 
 class WatchTrigger(ImageVersionEventTrigger):
     """
-    Sends events without a queue: it looks for what changed.
+    Sends events without a queue: it scans for what changed.
 
     Takes the arguments of :class:`ImageVersionEventTrigger` too.
 
     :param phases: the phases of the versions: ``ready``, ``failed``, ``deleted``, ``busy``.
-    :param poll_interval: seconds between two looks.
+    :param poll_interval: seconds between two scans.
     :param cursor_name: the name under which the cursor is kept; None for one made of the arguments, so that
         a watcher with other arguments begins anew.
     """
@@ -151,7 +151,7 @@ class WatchTrigger(ImageVersionEventTrigger):
 
     def watch(self) -> Any:
         """
-        Return what looks for changes, a :class:`~airflow_imgver.events.looks.Watch`.
+        Return what scans for changes, a :class:`~airflow_imgver.events.scans.Watch`.
 
         :raises ValueError: an argument is not what it must be.
         """
@@ -164,20 +164,20 @@ class WatchTrigger(ImageVersionEventTrigger):
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Return what looks for changes."""
+        """Return what scans for changes."""
         from airflow_imgver.triggers.shared_streams import WatchProducer
 
         return WatchProducer(cls(**kwargs))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Send the events of the looks."""
+        """Send the events of the scans."""
         from airflow_imgver.triggers.shared_streams import watch_events
 
         async for event in watch_events(self, shared_stream):
             yield event
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Send the events of the looks, where Airflow has no shared streams."""
+        """Send the events of the scans, where Airflow has no shared streams."""
         from airflow_imgver.triggers.unshared_streams import watch_events
 
         async for event in watch_events(self):

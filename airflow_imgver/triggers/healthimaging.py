@@ -13,7 +13,7 @@ from airflow_imgver.triggers.base import GateTrigger, ImageVersionTrigger
 from airflow_imgver.triggers.event_base import EventQueueTrigger, WatchTrigger, as_list
 
 if TYPE_CHECKING:
-    from airflow_imgver.events.looks import DatastoreWatch
+    from airflow_imgver.events.scans import DatastoreWatch
 
 
 class HealthImagingImageSetVersionTrigger(ImageVersionTrigger):
@@ -130,7 +130,7 @@ class HealthImagingDatastoreWatchTrigger(WatchTrigger):
     :param phases: which versions: ``ready``, ``failed``, ``deleted``, ``busy``, or one of them.
     :param image_set_ids: only these image sets, or one; None for any.
     :param primary_only: only primary image sets.
-    :param poll_interval: seconds between two looks, 1 or more.
+    :param poll_interval: seconds between two scans, 1 or more.
     :param cursor_name: the name under which the cursor is kept; None for one made of the arguments.
     """
 
@@ -164,7 +164,7 @@ class HealthImagingDatastoreWatchTrigger(WatchTrigger):
         )
 
     def watch(self) -> DatastoreWatch:
-        """Return what looks for changes."""
-        from airflow_imgver.events.looks import DatastoreWatch
+        """Return what scans for changes."""
+        from airflow_imgver.events.scans import DatastoreWatch
 
         return DatastoreWatch(self.datastore_id, self.wanted, **self.connection)

@@ -16,7 +16,7 @@ from airflow_imgver.options import THREADS
 from airflow_imgver.services import SERVICES
 from airflow_imgver.text import one_line
 from airflow_imgver.triggers.delivery import Delivery
-from airflow_imgver.triggers.held import HeldMessages
+from airflow_imgver.triggers.postponed import PostponedMessages
 from airflow_imgver.triggers.roll import Roll
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watchers import Watcher
@@ -34,7 +34,7 @@ SECONDS_TO_JOIN = 5.0
 _WAIT = 10
 _MOST_A_ROUND = 50
 _SECONDS_A_ROUND = 1.0
-_MOST_HELD = 200
+_MOST_POSTPONED = 200
 _SECONDS_TO_CLOSE = 3.0
 _SECONDS_BETWEEN_ERRORS = 60.0
 
@@ -67,7 +67,7 @@ class QueueStream:
         self._queue_threads = ThreadPoolExecutor(2, thread_name_prefix="imgver-queue")
         self._pool: ThreadPoolExecutor | None = None
         self._in_flight: dict[str, Delivery] = {}
-        self._held = HeldMessages()
+        self._postponed = PostponedMessages()
         self._done: list[str] = []
         self._deleting: asyncio.Task[None] | None = None
         self._rejected = Remembered()
@@ -118,7 +118,7 @@ class QueueStream:
             await asyncio.wait([self._deleting], timeout=_SECONDS_TO_CLOSE)
             self._deleting.cancel()
         in_flight = [each.receipt for each in self._in_flight.values()]
-        await self._release(in_flight + self._held.receipts())
+        await self._release(in_flight + self._postponed.receipts())
         self._queue_threads.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -160,8 +160,8 @@ class QueueStream:
 
     async def _round(self) -> list[Delivery]:
         """Receive messages, list their versions, and return what can be handed over."""
-        await self._hide_held()
-        messages = self._held.due(_MOST_A_ROUND) + await self._receive()
+        await self._hide_postponed()
+        messages = self._postponed.due(_MOST_A_ROUND) + await self._receive()
         seen, failure = await self._observe(messages)
         ready = [delivery for each in seen if (delivery := self._sort(each)) is not None]
         ready.sort(key=_oldest)
@@ -175,10 +175,10 @@ class QueueStream:
     async def _receive(self) -> list[QueueMessage]:
         """Receive what is there, up to a number; where nothing is there, wait for it."""
         reader = self._connected()
-        if len(self._held) >= _MOST_HELD:
+        if len(self._postponed) >= _MOST_POSTPONED:
             await asyncio.sleep(1.0)
             return []
-        wait = 1 if len(self._held) or self._done else _WAIT
+        wait = 1 if len(self._postponed) or self._done else _WAIT
         received: list[QueueMessage] = []
         loop, began = asyncio.get_running_loop(), None
         while len(received) < _MOST_A_ROUND and (began is None or loop.time() - began < _SECONDS_A_ROUND):
@@ -202,7 +202,7 @@ class QueueStream:
         if (delivery := self._in_flight.get(message.message_id)) is not None:
             delivery.receipt = message.receipt
             return False
-        return not self._held.renew(message)
+        return not self._postponed.renew(message)
 
     async def _observe(
         self, messages: Sequence[QueueMessage]
@@ -220,7 +220,7 @@ class QueueStream:
             if isinstance(answer, AwsCallError):
                 failure = answer
                 for message in group:
-                    self._held.hold(message)
+                    self._postponed.postpone(message)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -230,10 +230,10 @@ class QueueStream:
     def _sort(self, seen: Observation) -> Delivery | None:
         """Decide what becomes of a message; returns it where the watchers must see it."""
         message = seen.message
-        if seen.outcome is Outcome.LATER and self._held.hold(message):
+        if seen.outcome is Outcome.LATER and self._postponed.postpone(message):
             self._log.info("%s It is listed again later.", seen.why)
             return None
-        self._held.drop(message)
+        self._postponed.drop(message)
         if seen.outcome is Outcome.REJECTED:
             # Not deleted: the queue's own policy decides, and it comes back until then.
             if self._rejected.add(message.message_id):
@@ -251,9 +251,9 @@ class QueueStream:
 
     # --- messages that wait ---
 
-    async def _hide_held(self) -> None:
+    async def _hide_postponed(self) -> None:
         """Keep messages that wait hidden; where that fails, they come back, and wait here all the same."""
-        receipts = self._held.to_hide(every=VISIBILITY / 3)
+        receipts = self._postponed.to_hide(every=VISIBILITY / 3)
         try:
             if receipts:
                 await self._in_thread(self._queue_threads, self._connected().hide, receipts, VISIBILITY)
@@ -266,7 +266,9 @@ class QueueStream:
         if now - self._logged_at.get(kind, float("-inf")) >= _SECONDS_BETWEEN_ERRORS:
             self._logged_at[kind] = now
             self._log.error(
-                "%s Its message stays in the queue and is tried again, %d wait so.", error, len(self._held)
+                "%s Its message stays in the queue and is tried again, %d wait so.",
+                error,
+                len(self._postponed),
             )
 
     # --- deleting ---

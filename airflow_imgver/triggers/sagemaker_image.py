@@ -12,7 +12,7 @@ from airflow_imgver.triggers.base import ImageVersionTrigger
 from airflow_imgver.triggers.event_base import EventQueueTrigger, WatchTrigger, as_list
 
 if TYPE_CHECKING:
-    from airflow_imgver.events.looks import ImageWatch
+    from airflow_imgver.events.scans import ImageWatch
 
 
 class SageMakerImageVersionTrigger(ImageVersionTrigger):
@@ -73,7 +73,7 @@ class SageMakerImageWatchTrigger(WatchTrigger):
     Sends an event for each version of images, without a queue; for ``AssetWatcher``.
 
     It lists what was modified since its cursor. Every version is reported, also one that came and went while
-    no triggerer ran. Each image costs a request a look. Takes the connection's arguments of the base class
+    no triggerer ran. Each image costs a request a scan. Takes the connection's arguments of the base class
     too.
 
     .. seealso::
@@ -82,7 +82,7 @@ class SageMakerImageWatchTrigger(WatchTrigger):
     :param image_names: the names of images, or one; None for all that ``name_contains`` finds.
     :param name_contains: images with this text in their names; None for all images.
     :param phases: which versions: ``ready``, ``failed``, ``busy``, or one of them.
-    :param poll_interval: seconds between two looks, 1 or more.
+    :param poll_interval: seconds between two scans, 1 or more.
     :param cursor_name: the name under which the cursor is kept; None for one made of the arguments.
     """
 
@@ -109,7 +109,7 @@ class SageMakerImageWatchTrigger(WatchTrigger):
         return EventFilter.of(self.service, phases=self.phases)
 
     def watch(self) -> ImageWatch:
-        """Return what looks for changes."""
-        from airflow_imgver.events.looks import ImageWatch
+        """Return what scans for changes."""
+        from airflow_imgver.events.scans import ImageWatch
 
         return ImageWatch(self.image_names, self.name_contains, self.wanted, **self.connection)

@@ -67,7 +67,7 @@ class QueueProducer(SharedStreamProducer):
         for item in batch:
             delivery, all_stored = item.broker_payload, is_stored(item)
             (stored if all_stored else left).append(delivery)
-            for watcher, key in delivery.told:
+            for watcher, key in delivery.reported:
                 # Where Airflow failed none, one that is still here counts because its events are stored.
                 if all_stored or (item.outcome.failed == 0 and watcher in present):
                     watcher.stored(key)
@@ -95,7 +95,7 @@ async def queue_events(
         await load_memory(watcher)
         async for delivery in shared_stream:
             for fact_key, event in watcher.news(delivery.seen.facts, delivery.seen.observed_at):
-                delivery.tell(watcher, fact_key)
+                delivery.note(watcher, fact_key)
                 yield TriggerEvent(event)
             if watcher.wanted is not None or len(watchers_of(key)) > 1:
                 delivery.handed += 1
@@ -117,7 +117,7 @@ def _log_other_connection(trigger: EventQueueTrigger, watchers: Sequence[Watcher
 
 class WatchProducer(SharedStreamProducer):
     """
-    Looks for changes for one watcher.
+    Scans for changes for one watcher.
 
     :param trigger: a trigger with the watcher's arguments.
     """
@@ -127,12 +127,12 @@ class WatchProducer(SharedStreamProducer):
         self._stream = WatchStream(trigger, log)
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
-        """Yield the facts of the looks, and a mark after each look, for ever."""
+        """Yield the facts of the scans, and a mark after each scan, for ever."""
         async for item in self._stream.items(lambda: watchers_of(self._key)):
             yield item, item
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Remember what is stored, and move the cursor to the end of a look of which all is."""
+        """Remember what is stored, and move the cursor to the end of a scan of which all is."""
         items: list[tuple[Item, bool]] = [(item.broker_payload, is_stored(item)) for item in batch]
         await self._stream.settle(items)
 

@@ -86,7 +86,7 @@ class _Sharing:
 
     async def _delete_later(self, delivery: Delivery) -> None:
         await asyncio.sleep(SECONDS_UNTIL_DELETED)
-        for watcher, key in delivery.told:
+        for watcher, key in delivery.reported:
             watcher.stored(key)
         self._stream.stored([delivery])
 
@@ -104,7 +104,7 @@ async def queue_events(trigger: EventQueueTrigger) -> AsyncIterator[TriggerEvent
             while True:
                 delivery = await inbox.get()
                 for fact_key, event in watcher.news(delivery.seen.facts, delivery.seen.observed_at):
-                    delivery.tell(watcher, fact_key)
+                    delivery.note(watcher, fact_key)
                     yield TriggerEvent(event)
                 sharing.dealt_with(delivery)
         finally:
@@ -114,24 +114,24 @@ async def queue_events(trigger: EventQueueTrigger) -> AsyncIterator[TriggerEvent
 
 
 async def watch_events(trigger: WatchTrigger) -> AsyncIterator[TriggerEvent]:
-    """Yield the events of the looks."""
+    """Yield the events of the scans."""
     stream = WatchStream(trigger, log)
-    looking = Trouble(log, "look for changes")
+    scanning = Trouble(log, "scan for changes")
     try:
         while True:
             try:
-                items = stream.items_of(await stream.look())
+                items = stream.items_of(await stream.scan())
                 for item in items:
                     if item.event is not None:
                         yield TriggerEvent(item.event)
                 if items:
                     await asyncio.sleep(SECONDS_UNTIL_SAVED)
                     await stream.settle([(item, True) for item in items])
-                looking.over()
+                scanning.over()
                 pause = stream.pause()
             except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-                stream.heed(error)
-                pause = looking.pause(error)
+                stream.note_error(error)
+                pause = scanning.pause(error)
             await asyncio.sleep(pause)
     finally:
         await stream.close()

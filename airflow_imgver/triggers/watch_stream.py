@@ -1,4 +1,4 @@
-"""A watcher without a queue: look, hand the facts over, and move the cursor once they are stored."""
+"""A watcher without a queue: scan, hand the facts over, and move the cursor once they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_imgver.events.cursor import Cursor, Mark
 from airflow_imgver.events.event import event_of
-from airflow_imgver.events.looks import Look, Watch
+from airflow_imgver.events.scans import Scan, Watch
 from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.triggers.places import UNREADABLE, Place, Variables, asset_state_of, within
 from airflow_imgver.triggers.trouble import Trouble
@@ -32,7 +32,7 @@ _LONGEST_STORING = 900.0
 @dataclass(eq=False, slots=True)
 class Item:
     """
-    A fact of a look, or the mark at its end.
+    A fact of a scan, or the mark at its end.
 
     :param event: the event of a fact; None for the mark.
     :param key: the fact's key.
@@ -48,7 +48,7 @@ class Item:
 
 class WatchStream:
     """
-    Looks for ever, on the loop of a triggerer; nothing escapes :meth:`items`.
+    Scans for ever, on the loop of a triggerer; nothing escapes :meth:`items`.
 
     :param trigger: a trigger with the watcher's arguments.
     :param log: the log.
@@ -67,50 +67,50 @@ class WatchStream:
     # --- the stream ---
 
     async def items(self, watchers: Callable[[], Sequence[Watcher]]) -> AsyncIterator[Item]:
-        """Yield the facts of each look, the oldest first, and then its mark, for ever."""
-        looking = Trouble(self._log, "look for changes")
+        """Yield the facts of each scan, the oldest first, and then its mark, for ever."""
+        scanning = Trouble(self._log, "scan for changes")
         while True:
             try:
                 while not watchers():
                     await asyncio.sleep(0.05)
                 self._place = asset_state_of(watchers()[0].trigger) or Variables()
-                look = await self.look()
+                scan = await self.scan()
                 self._complete = True
-                for item in self.items_of(look):
+                for item in self.items_of(scan):
                     async with asyncio.timeout(_LONGEST_STORING):
                         await self._window.enter()
                     yield item
                 # Then nothing but the cursor says where to begin again.
                 async with asyncio.timeout(_LONGEST_STORING):
                     await self._window.empty()
-                looking.over()
+                scanning.over()
                 pause = self.pause()
             except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-                self.heed(error)
-                pause = looking.pause(error)
+                self.note_error(error)
+                pause = scanning.pause(error)
             await asyncio.sleep(pause)
 
-    async def look(self) -> Look:
-        """Look for what changed since the cursor, which is read where that has not been done."""
+    async def scan(self) -> Scan:
+        """Scan for what changed since the cursor, which is read where that has not been done."""
         watch = await self._connected()
         if self._cursor is None:
             self._cursor = await self._read_cursor()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, watch.look, self._cursor)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, watch.scan, self._cursor)
 
-    def items_of(self, look: Look) -> list[Item]:
-        """Return the facts of a look, and the mark at its end where the cursor moves."""
-        items = [Item(event_of(fact, look.observed_at), key=fact.key) for fact in look.facts]
+    def items_of(self, scan: Scan) -> list[Item]:
+        """Return the facts of a scan, and the mark at its end where the cursor moves."""
+        items = [Item(event_of(fact, scan.observed_at), key=fact.key) for fact in scan.facts]
         cursor = self._cursor
-        moves = cursor is not None and (look.mark.since, look.mark.busy) != (cursor.since, cursor.busy)
-        return [*items, Item(None, mark=look.mark)] if items or moves else []
+        moves = cursor is not None and (scan.mark.since, scan.mark.busy) != (cursor.since, cursor.busy)
+        return [*items, Item(None, mark=scan.mark)] if items or moves else []
 
     def pause(self) -> float:
-        """Return the seconds to the next look; watchers that start together do not look together for long."""
+        """Return the seconds to the next scan; watchers that start together do not scan together for long."""
         interval = self._trigger.poll_interval
         fits = isinstance(interval, int | float) and interval >= SHORTEST_INTERVAL
         return (interval if fits else SHORTEST_INTERVAL) * random.uniform(0.9, 1.1)
 
-    def heed(self, error: Exception) -> None:
+    def note_error(self, error: Exception) -> None:
         """Build a new client after credentials have expired."""
         if isinstance(error, AwsCallError) and error.expired:
             self._disconnect()
@@ -118,7 +118,7 @@ class WatchStream:
     # --- what is stored ---
 
     async def settle(self, items: Sequence[tuple[Item, bool]]) -> None:
-        """Remember the facts that are stored, and move the cursor at the end of a look of which all are."""
+        """Remember the facts that are stored, and move the cursor at the end of a scan of which all are."""
         cursor, changed = self._cursor, False
         for item, stored in items:
             self._window.leave(stored=stored)

@@ -32,7 +32,7 @@ class Watcher:
     A running trigger.
 
     A fact that was handed over is not reported again. It counts as stored only once Airflow has said so, and
-    is forgotten where Airflow did not: then its message or its look comes again.
+    is forgotten where Airflow did not: then its message or its scan comes again.
 
     :param trigger: the trigger.
     """

@@ -126,7 +126,7 @@ def test_each_version_of_a_data_store_is_a_line_with_the_reason_of_a_failure(
     created, failed = done.out.splitlines()
     assert re.fullmatch(rf"20\S+ ready CREATED version 1 of {where}", created)
     assert re.fullmatch(rf"20\S+ failed COPY_FAILED version 2 of {where}: {re.escape(MISMATCH)}", failed)
-    assert re.search(r"Watching until Ctrl-C, with a look every 10 s\.", done.err)
+    assert re.search(r"Watching until Ctrl-C, with a scan every 10 s\.", done.err)
 
 
 def test_json_is_a_line_for_each_event(run: Run, emulator_url: str) -> None:

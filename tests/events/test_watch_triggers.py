@@ -20,7 +20,7 @@ from airflow_imgver.triggers.sagemaker_image import SageMakerImageWatchTrigger
 
 
 def watch(clinic: Clinic, **more: Any) -> HealthImagingDatastoreWatchTrigger:
-    """A watcher of the data store that looks each second."""
+    """A watcher of the data store that scans each second."""
     return HealthImagingDatastoreWatchTrigger(clinic.datastore_id, poll_interval=1, **more)
 
 
@@ -44,7 +44,7 @@ def test_every_version_is_reported_once_and_the_oldest_first(clinic: Clinic) -> 
             clinic.update(one, 1)
             clinic.update(one, 2)
             await until(lambda: len(triggerer.stored) == 3)
-            await asyncio.sleep(2.5)  # Two more looks, which find the same versions.
+            await asyncio.sleep(2.5)  # Two more scans, which find the same versions.
             assert versions(triggerer) == [f"{one}/1/CREATED", f"{one}/2/UPDATED", f"{one}/3/UPDATED"]
 
     asyncio.run(main())
@@ -110,8 +110,8 @@ def test_a_watcher_that_is_cancelled_before_airflow_took_its_event_moves_no_curs
     asyncio.run(main())
 
 
-def test_what_was_stored_of_a_look_is_recognised_before_its_end(clinic: Clinic) -> None:
-    """A cursor that moved only at the end of a look would report all of it again."""
+def test_what_was_stored_of_a_scan_is_recognised_before_its_end(clinic: Clinic) -> None:
+    """A cursor that moved only at the end of a scan would report all of it again."""
 
     async def main() -> None:
         states = AssetStates()
@@ -184,12 +184,12 @@ def test_a_data_store_that_was_deleted_is_one_error_and_the_watcher_goes_on(
         trigger = HealthImagingDatastoreWatchTrigger("0" * 32, poll_interval=1)
         async with Triggerer() as triggerer:
             triggerer.start(trigger, states=AssetStates())
-            await until(lambda: len(_said(caplog, "Cannot look for changes")) >= 3)
+            await until(lambda: len(_said(caplog, "Cannot scan for changes")) >= 3)
             assert not triggerer.tasks[1].done()
 
     with caplog.at_level(logging.INFO):
         asyncio.run(main())
-    first, second, *_ = _said(caplog, "Cannot look for changes")
+    first, second, *_ = _said(caplog, "Cannot scan for changes")
     assert first.levelno == logging.ERROR
     assert second.levelno == logging.WARNING
     assert "ResourceNotFoundException from SearchImageSets" in first.getMessage()
@@ -203,10 +203,10 @@ def test_a_watcher_logs_when_it_works_again(clinic: Clinic, caplog: pytest.LogCa
         clinic.image_sets(1)
         async with Triggerer() as triggerer:
             triggerer.start(watch(clinic), states=states)
-            await until(lambda: len(_said(caplog, "Cannot look for changes")) >= 2)
+            await until(lambda: len(_said(caplog, "Cannot scan for changes")) >= 2)
             states.broken = False
             await until(lambda: len(triggerer.stored) == 1)
-            await until(lambda: _said(caplog, "Can look for changes again"))
+            await until(lambda: _said(caplog, "Can scan for changes again"))
 
     with caplog.at_level(logging.INFO):
         asyncio.run(main())
@@ -266,12 +266,12 @@ def test_a_wrong_argument_is_an_error_in_the_log_and_ends_nothing(
     async def main() -> None:
         async with Triggerer() as triggerer:
             triggerer.start(trigger, states=AssetStates())
-            await until(lambda: len(_said(caplog, "Cannot look for changes")) >= 2)
+            await until(lambda: len(_said(caplog, "Cannot scan for changes")) >= 2)
             assert not triggerer.tasks[1].done()
 
     with caplog.at_level(logging.INFO):
         asyncio.run(main())
-    assert why in _said(caplog, "Cannot look for changes")[0].getMessage()
+    assert why in _said(caplog, "Cannot scan for changes")[0].getMessage()
 
 
 def _said(caplog: pytest.LogCaptureFixture, text: str) -> list[logging.LogRecord]:

@@ -1,9 +1,9 @@
 """
-Events without a queue: a look finds what changed since the last one.
+Events without a queue: a scan finds what changed since the last one.
 
 A search or a list finds what changed; the versions of each are listed, and every version that changed since
-the cursor is reported, those too that came and went between two looks. ``updatedAt`` is known to move when
-work begins, and not known to move when it ends, so what is busy is listed at every look until it is not.
+the cursor is reported, those too that came and went between two scans. ``updatedAt`` is known to move when
+work begins, and not known to move when it ends, so what is busy is listed at every scan until it is not.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Scan:
     """
-    What a look found.
+    What a scan found.
 
     :param facts: the facts that the filter wants and the cursor does not remember, the oldest first.
     :param mark: where the cursor moves once the events of all facts are stored.
-    :param observed_at: when the look began.
+    :param observed_at: when the scan began.
     """
 
     facts: tuple[Fact, ...]
@@ -50,18 +50,18 @@ class Look:
 
 class Watch:
     """
-    Looks for what changed; the base of :class:`DatastoreWatch` and :class:`ImageWatch`. Its methods block.
+    Scans for what changed; the base of :class:`DatastoreWatch` and :class:`ImageWatch`. Its methods block.
 
-    A look changes nothing: report its facts, store them, then :meth:`~.cursor.Cursor.move` the cursor to its
+    A scan changes nothing: report its facts, store them, then :meth:`~.cursor.Cursor.move` the cursor to its
     mark and ``cursor.remembered.add`` the key of each fact::
 
         cursor = Cursor.start()
         while True:
-            look = watch.look(cursor)
-            for fact in look.facts:
-                report(event_of(fact, look.observed_at))
+            scan = watch.scan(cursor)
+            for fact in scan.facts:
+                report(event_of(fact, scan.observed_at))
                 cursor.remembered.add(fact.key)
-            cursor.move(look.mark)
+            cursor.move(scan.mark)
             time.sleep(30)
 
     :param wanted: which events are wanted.
@@ -111,7 +111,7 @@ class Watch:
         if "hook" in self.__dict__ and "conn" in self.hook.__dict__:
             self.hook.close()
 
-    def look(self, cursor: Cursor) -> Look:
+    def scan(self, cursor: Cursor) -> Scan:
         """
         Find what changed since the cursor, and list it.
 
@@ -131,7 +131,7 @@ class Watch:
             if isinstance(listed, ResourceMissingError):
                 continue
             if isinstance(listed, Exception):
-                log.warning("%s It is tried again at the next look.", listed)
+                log.warning("%s It is tried again at the next scan.", listed)
                 busy[name] = cursor.busy.get(name, last)
                 continue
             facts += self._news(name, listed, floors[name])
@@ -145,7 +145,7 @@ class Watch:
         found = {
             fact.key: fact for fact in facts if self.wanted.wants(fact) and fact.key not in cursor.remembered
         }
-        return Look(tuple(sorted(found.values(), key=_order)), Mark.of(min(since, began), busy), began)
+        return Scan(tuple(sorted(found.values(), key=_order)), Mark.of(min(since, began), busy), began)
 
     def _changed(self, cursor: Cursor) -> Mapping[str, datetime | None]:
         """Find what may have changed, and when; None where AWS does not say it."""
@@ -167,7 +167,7 @@ class Watch:
     def _listed(
         self, names: Sequence[str], floors: Mapping[str, datetime]
     ) -> Iterable[tuple[str, list[VersionStatus] | AwsCallError | UnexpectedAnswerError]]:
-        """List each in a few threads; an error that may pass ends the look."""
+        """List each in a few threads; an error that may pass ends the scan."""
 
         def listed(name: str) -> list[VersionStatus] | AwsCallError | UnexpectedAnswerError:
             try:
@@ -180,7 +180,7 @@ class Watch:
         if len(names) <= 1:
             return [(name, listed(name)) for name in names]
         with ThreadPoolExecutor(
-            min(len(names), THREADS.whole()), thread_name_prefix="imgver-look"
+            min(len(names), THREADS.whole()), thread_name_prefix="imgver-scan"
         ) as threads:
             try:
                 return list(zip(names, threads.map(listed, names), strict=True))
@@ -206,7 +206,7 @@ class Watch:
 
 class DatastoreWatch(Watch):
     """
-    Looks for image sets of a data store that changed, through SearchImageSets.
+    Scans for image sets of a data store that changed, through SearchImageSets.
 
     Needs ``medical-imaging:SearchImageSets`` and ``medical-imaging:ListImageSetVersions``. Only ids and times
     of a search's answers are kept.
@@ -233,9 +233,9 @@ class DatastoreWatch(Watch):
 
 class ImageWatch(Watch):
     """
-    Looks for versions of images that changed, through ListImageVersions.
+    Scans for versions of images that changed, through ListImageVersions.
 
-    Each image costs a request a look. Needs ``sagemaker:ListImageVersions``, and for ``name_contains`` or no
+    Each image costs a request a scan. Needs ``sagemaker:ListImageVersions``, and for ``name_contains`` or no
     names ``sagemaker:ListImages``.
 
     :param image_names: the names of images, or one; None for all that ``name_contains`` finds.

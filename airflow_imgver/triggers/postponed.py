@@ -15,14 +15,14 @@ _SHORTEST_PAUSE = 2.0
 _LONGEST_STAY = 3600.0
 
 
-class _Held(NamedTuple):
+class _Postponed(NamedTuple):
     message: QueueMessage
     due: float
     until: float
     schedule: Schedule
 
 
-class HeldMessages:
+class PostponedMessages:
     """
     Messages that wait in memory; times are the loop's.
 
@@ -30,49 +30,51 @@ class HeldMessages:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, _Held] = {}
+        self._messages: dict[str, _Postponed] = {}
         self._hidden_at = float("-inf")
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._messages)
 
-    def hold(self, message: QueueMessage) -> bool:
-        """Keep a message, to list it again after a growing pause; returns whether it may wait any longer."""
+    def postpone(self, message: QueueMessage) -> bool:
+        """List a message again after a growing pause; returns whether it may wait any longer."""
         now = asyncio.get_running_loop().time()
-        held = self._held.get(message.message_id)
-        if held is not None and now > held.until:
+        earlier = self._messages.get(message.message_id)
+        if earlier is not None and now > earlier.until:
             # It comes back by itself, and counts for the dead-letter policy then.
-            del self._held[message.message_id]
+            del self._messages[message.message_id]
             return False
-        schedule = held.schedule if held else Schedule(Pace(poke_interval=_SHORTEST_PAUSE))
-        until = held.until if held else now + _LONGEST_STAY
-        self._held[message.message_id] = _Held(message, now + schedule.after_error(), until, schedule)
+        schedule = earlier.schedule if earlier else Schedule(Pace(poke_interval=_SHORTEST_PAUSE))
+        until = earlier.until if earlier else now + _LONGEST_STAY
+        self._messages[message.message_id] = _Postponed(
+            message, now + schedule.after_error(), until, schedule
+        )
         return True
 
     def renew(self, message: QueueMessage) -> bool:
-        """Take a message's newest receipt, which alone deletes it for sure; returns whether it is held."""
-        held = self._held.get(message.message_id)
-        if held is not None:
-            self._held[message.message_id] = held._replace(message=message)
-        return held is not None
+        """Take a message's newest receipt, which alone deletes it for sure; returns whether it waits."""
+        earlier = self._messages.get(message.message_id)
+        if earlier is not None:
+            self._messages[message.message_id] = earlier._replace(message=message)
+        return earlier is not None
 
     def drop(self, message: QueueMessage) -> None:
-        """Hold a message no longer."""
-        self._held.pop(message.message_id, None)
+        """Forget a message."""
+        self._messages.pop(message.message_id, None)
 
     def due(self, most: int) -> list[QueueMessage]:
         """Return messages whose pause is over."""
         now = asyncio.get_running_loop().time()
-        return [each.message for each in self._held.values() if each.due <= now][:most]
+        return [each.message for each in self._messages.values() if each.due <= now][:most]
 
     def receipts(self) -> list[str]:
         """Return what deletes or hides the messages."""
-        return [each.message.receipt for each in self._held.values()]
+        return [each.message.receipt for each in self._messages.values()]
 
     def to_hide(self, every: float) -> list[str]:
         """Return the receipts of all, where that was last so many seconds ago; else none."""
         now = asyncio.get_running_loop().time()
-        if not self._held or now - self._hidden_at < every:
+        if not self._messages or now - self._hidden_at < every:
             return []
         self._hidden_at = now
         return self.receipts()
