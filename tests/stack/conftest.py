@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from event_watch import stop_quick_triggerers
 from figures import Figures
 from production import Production, production
 
@@ -35,6 +36,13 @@ def stack(whole_stack: Production) -> Production:
     """The stack, with everything running."""
     whole_stack.restore()
     return whole_stack
+
+
+@pytest.fixture(scope="module")
+def usual_triggerers(whole_stack: Production) -> Iterator[None]:
+    """Triggerers as usual again, after the tests of a module that have others."""
+    yield
+    stop_quick_triggerers(whole_stack)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -27,6 +27,8 @@ RESTART = "SIGTERM"
 SWITCH_SECONDS = 60
 TAKE_OVER_SECONDS = 90
 
+_quick: dict[str, int] = {}
+
 _EVENTS = """
 SELECT event.id, event.timestamp, event.extra FROM asset_event event
 JOIN asset ON asset.id = event.asset_id WHERE asset.name = %s AND event.id > %s ORDER BY event.id
@@ -108,13 +110,11 @@ def watching(stack: Production, *names: str, together: bool = False) -> Iterator
 
     :param together: start the second triggerer when the first one has all the watchers.
     """
-    for name in TRIGGERERS:
-        if name in stack.components:
-            stack.stop(name)
     first, second = TRIGGERERS
-    stack.start(first, **QUICKLY)
-    if not together:
-        stack.start(second, **QUICKLY)
+    if together:
+        stack.stop(second)
+    for name in (first,) if together else TRIGGERERS:
+        _start_quickly(stack, name)
     before = len(_event_triggers(stack))
     try:
         for name in names:
@@ -125,16 +125,29 @@ def watching(stack: Production, *names: str, together: bool = False) -> Iterator
             SWITCH_SECONDS,
         )
         if together:
-            stack.start(second, **QUICKLY)
+            _start_quickly(stack, second)
         yield [Watched(stack, name) for name in names]
     finally:
         for name in names:
             stack.api.set_paused(name, paused=True)
         stack.wait_for("no watchers", lambda: not _event_triggers(stack), SWITCH_SECONDS)
-        for name in TRIGGERERS:
-            # The next test starts them as usual.
-            if name in stack.components:
-                stack.stop(name)
+
+
+def _start_quickly(stack: Production, name: str) -> None:
+    """Start a triggerer that is quick, in place of one that is not."""
+    if name in stack.components:
+        if _quick.get(name) == stack.components[name].process.pid:
+            return
+        stack.stop(name)
+    stack.start(name, **QUICKLY)
+    _quick[name] = stack.components[name].process.pid
+
+
+def stop_quick_triggerers(stack: Production) -> None:
+    """Stop those that are quick; the next test starts them as usual."""
+    for name in TRIGGERERS:
+        if name in stack.components and _quick.get(name) == stack.components[name].process.pid:
+            stack.stop(name)
 
 
 def _event_triggers(stack: Production) -> dict[int, int | None]:
@@ -166,7 +179,7 @@ def interrupt(stack: Production, kind: str) -> str:
         stack.stop(name)
     else:
         crash(stack, name, kind)
-    stack.start(name, **QUICKLY)
+    _start_quickly(stack, name)
     stack.wait_for(
         "the watchers in another triggerer",
         lambda: held(stack),

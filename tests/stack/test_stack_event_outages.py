@@ -17,7 +17,7 @@ SQS_CALLS = ("ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBat
 # What EventBridge's documentation calls best effort, and more of it than anybody has seen.
 UNRELIABLE = {"lost": 0.1, "doubled": 0.1, "out_of_order": 0.1, "delayed": 0.1, "form": "mixed"}
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("usual_triggerers")]
 
 
 def test_what_one_watcher_misses_the_other_one_finds(stack: Production, figures: Figures) -> None:

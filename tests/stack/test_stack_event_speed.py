@@ -10,18 +10,18 @@ from statistics import median
 import pytest
 from embedded_aws import image_set_id
 from event_sources import QUEUE_URL, Changes, create_queue, events_like_eventbridge, fill, image_sets
-from event_watch import Watched, holders, interrupt, sensor_facts, watching
+from event_watch import RESTART, Watched, holders, interrupt, sensor_facts, watching
 from figures import Figures
 from production import Production
 
 CHANGES = 10
-BACKLOG = int(os.environ.get("IMGVER_EVENT_BACKLOG", "400"))
+BACKLOG = int(os.environ.get("IMGVER_EVENT_BACKLOG", "300"))
 # Airflow's own trigger hands out ten messages, ends, and is started again a second later.
 SENSOR_BACKLOG = BACKLOG // 4
 LATENCY_SECONDS = 3.0
-WATCHED_SECONDS = 20
+WATCHED_SECONDS = 15
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.usefixtures("usual_triggerers")]
 
 
 def test_an_idle_queue_starts_a_run_within_seconds(stack: Production, figures: Figures) -> None:
@@ -81,7 +81,7 @@ def _rate(stack: Production, watched: Watched, count: Callable[[], int], expecte
 def test_three_watchers_of_a_queue_in_one_triggerer_share_a_receive_loop_and_each_gets_its_own(
     stack: Production, figures: Figures
 ) -> None:
-    # Airflow gives all of them to the triggerer that is there, and to the other one when that is killed. Two
+    # Airflow gives all of them to the triggerer that is there, and to the other one when that ends. Two
     # that start at different times may be in two triggerers: docs/events.md says what to do about it.
     names = ("all_of_queue", "ready_of_queue", "failed_of_queue")
     stack.aws.begin(image_sets("shared", 20))
@@ -98,7 +98,7 @@ def test_three_watchers_of_a_queue_in_one_triggerer_share_a_receive_loop_and_eac
         for number in range(20):
             changes.make(fails=number % 4 == 0)
             if number == 10:
-                interrupt(stack, "both")
+                interrupt(stack, RESTART)
                 assert len(holders(stack)) == 1
         made = set(changes.made)
         wanted = {
@@ -115,7 +115,7 @@ def test_three_watchers_of_a_queue_in_one_triggerer_share_a_receive_loop_and_eac
             )
     figures.tell(
         f"Three watchers of one queue in one triggerer of two: {received} requests to receive in "
-        f"{WATCHED_SECONDS} s; with a kill -9 meanwhile, "
+        f"{WATCHED_SECONDS} s; with a restart meanwhile, "
         + ", ".join(f"{each.name} got its {len(wanted[each.name])}" for each in watched)
     )
     # A request waits for ten seconds, and three loops would make three times as many.

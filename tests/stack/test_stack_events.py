@@ -28,7 +28,8 @@ from production import Production
 
 # How often a triggerer is interrupted: docs/reliability.md has the figures of more than the default.
 INTERRUPTIONS = int(os.environ.get("IMGVER_EVENT_INTERRUPTIONS", "8"))
-KINDS = list(islice(cycle((*KILLS, RESTART)), INTERRUPTIONS))
+# Restarts last: what a killed triggerer had received comes back after two minutes.
+KINDS = sorted(islice(cycle((*KILLS, RESTART)), INTERRUPTIONS), key=lambda kind: kind == RESTART)
 # With more than the default, Airflow's own way is beside ours.
 COMPARED = INTERRUPTIONS > 8
 CHANGES = 150
@@ -37,7 +38,7 @@ IMAGE_SETS = 40
 DRAIN_SECONDS = 180
 TAKEN_TWICE_AT_MOST = 0.02
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.usefixtures("usual_triggerers")]
 
 
 def test_a_task_takes_the_events_that_airflow_attaches_to_no_run(stack: Production, figures: Figures) -> None:

@@ -32,7 +32,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 FAILED = "c" * 32
 TO_FAIL = "d" * 32
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("usual_triggerers")]
 
 
 @pytest.fixture(scope="module")
