@@ -15,7 +15,7 @@ from figures import Figures
 from production import Production
 
 CHANGES = 10
-BACKLOG = int(os.environ.get("IMGVER_EVENT_BACKLOG", "300"))
+BACKLOG = int(os.environ.get("IMGVER_EVENT_BACKLOG", "200"))
 # Airflow's own trigger hands out ten messages, ends, and is started again a second later.
 SENSOR_BACKLOG = BACKLOG // 4
 LATENCY_SECONDS = 3.0
