@@ -18,7 +18,7 @@ from botocore.parsers import ResponseParserError
 from airflow_imgver.arguments.literals import verify_value
 from airflow_imgver.exceptions import AwsCallError, UnexpectedAnswerError
 from airflow_imgver.hooks.budget import Budget, budget_of
-from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_credential
+from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_secret
 from airflow_imgver.hooks.listing import Versions, next_answer
 from airflow_imgver.options import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_imgver.services.description import ListCall, Service
@@ -307,7 +307,7 @@ class ImageVersionHook(AwsGenericHook[Any]):
                 service=self.service,
                 sender=self._sender,
                 missing_connection=self._missing_connection(),
-            ) from (None if quotes_a_credential(error) else error)
+            ) from (None if quotes_a_secret(error) else error)
 
     def _missing_connection(self) -> str | None:
         """Return the connection's id where it does not exist; the base class goes on without it."""

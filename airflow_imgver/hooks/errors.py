@@ -91,8 +91,10 @@ def is_throttling(answer: Mapping[str, Any]) -> bool:
     return status == _TOO_MANY_REQUESTS or answer.get("Error", {}).get("Code") in _THROTTLING
 
 
-def quotes_a_credential(error: Exception) -> bool:
-    """Return whether the text of an error may hold the connection's own credentials."""
+def quotes_a_secret(error: Exception) -> bool:
+    """Return whether the text of an error may hold credentials, or an answer about patients."""
+    if isinstance(error, ResponseParserError):
+        return True
     return any(text in str(error) for text in (_CANONICAL_STRING, _ILLEGAL_HEADER))
 
 
@@ -143,6 +145,16 @@ def call_error(
     if isinstance(error, ClientError):
         return _refusal(error, operation, about, service, sender)
     code = type(error).__name__
+    if isinstance(error, ResponseParserError):
+        # botocore quotes the whole answer, and a search's is about patients.
+        return AwsCallError(
+            f"{operation} got an answer that cannot be read.",
+            about=about,
+            operation=operation,
+            code=code,
+            transient=True,
+            answered=True,
+        )
     if _ILLEGAL_HEADER in str(error):
         return AwsCallError(
             f"{operation} was not sent: a key or a token of the Airflow connection holds a character that no "
@@ -160,11 +172,8 @@ def call_error(
         operation=operation,
         code=code,
         # A container's or an instance's credential service that does not answer may answer the next time.
-        transient=isinstance(
-            error, ConnectionError | HTTPClientError | ResponseParserError | CredentialRetrievalError
-        )
+        transient=isinstance(error, ConnectionError | HTTPClientError | CredentialRetrievalError)
         and not _is_malformed(error),
-        answered=isinstance(error, ResponseParserError),
     )
 
 

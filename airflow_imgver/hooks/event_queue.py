@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 from airflow_imgver.arguments.literals import verify_value
 from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.hooks.base import RETRY_MODE
-from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_credential
+from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_secret
 from airflow_imgver.options import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_imgver.text import one_line
 
@@ -164,7 +164,7 @@ class EventQueueHook(AwsGenericHook[Any]):
                 service=QueueCodes,
                 sender=self._sender,
                 missing_connection=self._missing_connection(),
-            ) from (None if quotes_a_credential(error) else error)
+            ) from (None if quotes_a_secret(error) else error)
         except ValueError as error:
             # boto3's own error for an endpoint that is not a URL.
             raise AwsCallError(

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
-from botocore.parsers import ResponseParserError
 
 from airflow_imgver.arguments.searches import SearchedAttribute, searched_attribute
 from airflow_imgver.arguments.times import time_value
 from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.hooks.image_set_actions import ImageSetActions
-from airflow_imgver.hooks.image_set_changes import ImageSetChanges
+from airflow_imgver.hooks.image_set_changes import ImageSetChanges, updated_between
 from airflow_imgver.hooks.import_jobs import ImportJobs
 from airflow_imgver.hooks.listing import Listing, Versions
 from airflow_imgver.services.healthimaging import HEALTHIMAGING
-from airflow_imgver.text import whole_second
 from airflow_imgver.versions import FoundVersions, Phase, VersionStatus
-
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-# BETWEEN must have an end. A day, because this machine's clock may be behind AWS's.
-_AHEAD = timedelta(days=1)
 
 
 class HealthImagingHook(ImageSetActions, ImportJobs, ImageSetChanges):
@@ -173,35 +167,10 @@ class HealthImagingHook(ImageSetActions, ImportJobs, ImageSetChanges):
         if attribute is not None:
             filters.append({"operator": "EQUAL", "values": [{attribute.member: attribute.value}]})
         if after is not None or before is not None:
-            filters.append(_updated_between(after, before))
+            filters.append(updated_between(after, before))
         request = {"datastoreId": datastore_id, "searchCriteria": {"filters": filters} if filters else None}
         found = self.find(request, f"data store {datastore_id}", page_size=page_size)
         return found if attribute is None else _without_quoting(found, attribute)
-
-    def iter_changed_image_sets(
-        self, datastore_id: str, *, updated_after: datetime | str, page_size: int | None = None
-    ) -> Iterator[tuple[str, datetime | None]]:
-        """
-        Stream the image sets that changed since a time, with the time of their last change.
-
-        Nothing else of a search's answers leaves this method: they are about patients. The time counts to the
-        whole second. An image set that changes during the search may be named twice.
-
-        https://docs.aws.amazon.com/healthimaging/latest/APIReference/API_SearchImageSets.html
-
-        :param datastore_id: the data store, 32 digits and lower-case letters.
-        :param updated_after: a datetime or an ISO 8601 text, UTC unless it names an offset.
-        :param page_size: image sets a request, 1 to 50; None requests 50.
-        :return: id and time; None for a time that AWS does not give.
-        :raises InvalidIdentityError: the id breaks AWS's pattern.
-        :raises AwsCallError: AWS refused or did not answer.
-        """
-        self.service.check({"datastore_id": datastore_id}, only=("datastore_id",))
-        criteria = {"filters": [_updated_between(time_value(updated_after, "updated_after"), None)]}
-        request = {"datastoreId": datastore_id, "searchCriteria": criteria}
-        for found in self.found(request, f"data store {datastore_id}", page_size=page_size):
-            updated = found.get("updatedAt")
-            yield found[self.service.found_name], updated if isinstance(updated, datetime) else None
 
     def watched_version(self, found: FoundVersions) -> VersionStatus | None:
         """
@@ -214,20 +183,12 @@ class HealthImagingHook(ImageSetActions, ImportJobs, ImageSetChanges):
         return found.latest if gone else found.wanted
 
 
-def _updated_between(after: datetime | None, before: datetime | None) -> dict[str, Any]:
-    """Write the filter of a search by the time of the last change."""
-    ends = (after or _BEGINNING, whole_second(before or datetime.now(UTC) + _AHEAD))
-    return {"operator": "BETWEEN", "values": [{"updatedAt": end} for end in ends]}
-
-
 def _without_quoting(found: Iterator[str], attribute: SearchedAttribute) -> Iterator[str]:
     """Stream ids; an error of the search says which attribute was searched for, and not its value."""
     try:
         yield from found
     except AwsCallError as error:
         details = error.details()
-        if error.code == ResponseParserError.__name__:
-            details["message"] = f"{error.operation} got an answer that cannot be read."
         details["message"] = details["message"].replace(attribute.value, f"<{attribute.name}>")
         # Not from the error, whose own text a traceback would print.
         raise type(error)(**details) from None

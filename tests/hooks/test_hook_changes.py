@@ -67,9 +67,22 @@ def test_a_page_has_ids_and_a_time_and_nothing_of_a_patient(monkeypatch: pytest.
     ],
     ids=["half a page", "a proxy's page", "a text", "no list"],
 )
-def test_an_answer_that_cannot_be_read_is_not_quoted(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(AwsCallError) as raised:
-        pages(lambda asked: answer, monkeypatch)
+@pytest.mark.parametrize(
+    "search",
+    [
+        lambda hook: hook.iter_changed_image_set_pages(DATASTORE, SINCE),
+        lambda hook: hook.iter_changed_image_sets(DATASTORE, updated_after=SINCE),
+        lambda hook: hook.iter_image_set_ids(DATASTORE),
+    ],
+    ids=["pages", "with times", "all ids"],
+)
+def test_an_answer_that_cannot_be_read_is_not_quoted(
+    search: Callable[[HealthImagingHook], Any], answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stub_aws(lambda asked: answer) as stub:
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json(stub.url, max_attempts=1))
+        with pytest.raises(AwsCallError) as raised:
+            list(search(HealthImagingHook()))
     assert raised.value.transient
     assert raised.value.message == "SearchImageSets got an answer that cannot be read."
     assert raised.value.__suppress_context__

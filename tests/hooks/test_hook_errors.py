@@ -160,7 +160,7 @@ def test_an_answer_that_is_not_of_awss_form_is_passing_trouble_and_never_an_empt
 ) -> None:
     with stub_aws(lambda _: Answer(raw=body)) as stub:
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_json(stub.url))
-        with pytest.raises(AwsCallError, match="got no answer") as caught:
+        with pytest.raises(AwsCallError, match=r"got (no answer|an answer that cannot be read)") as caught:
             hook_class().observe(IDENTITIES[hook_class])
     assert caught.value.transient
 
