@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import BotoCoreError
 
 from airflow_imgver.arguments.literals import verify_value
 from airflow_imgver.exceptions import AwsCallError, UnexpectedAnswerError
 from airflow_imgver.hooks.budget import Budget, budget_of
-from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_secret
+from airflow_imgver.hooks.errors import check_ca_bundle
 from airflow_imgver.hooks.listing import Versions, next_answer
+from airflow_imgver.hooks.named_errors import NamedErrorsHook
 from airflow_imgver.options import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_imgver.services.description import ListCall, Service
 from airflow_imgver.services.waitable import Waitable
@@ -32,7 +31,7 @@ RETRY_MODE = "standard"
 _logged_statuses: set[tuple[str, str]] = set()
 
 
-class ImageVersionHook(AwsGenericHook[Any]):
+class ImageVersionHook(NamedErrorsHook):
     """
     A thin wrapper around one list call and its paginator, for a service whose images have versions.
 
@@ -293,27 +292,6 @@ class ImageVersionHook(AwsGenericHook[Any]):
         with self.named_errors(about):
             return {"region_name": self.conn_region_name, "aws_partition": self.conn_partition}
 
-    @contextmanager
-    def named_errors(self, about: str, operation: str | None = None) -> Iterator[None]:
+    def named_errors(self, about: str, operation: str | None = None) -> AbstractContextManager[None]:
         """Give every error of AWS or botocore the name of the call that met it, and of its subject."""
-        try:
-            yield
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
-            # A traceback prints the cause too; and a variable for it would form a cycle with its frames.
-            raise call_error(
-                error,
-                operation or self.service.listing.operation,
-                about,
-                service=self.service,
-                sender=self._sender,
-                missing_connection=self._missing_connection(),
-            ) from (None if quotes_a_secret(error) else error)
-
-    def _missing_connection(self) -> str | None:
-        """Return the connection's id where it does not exist; the base class goes on without it."""
-        resolved = self.__dict__.get("conn_config")
-        return self.aws_conn_id or None if resolved is not None and not resolved else None
-
-    def _sender(self) -> str:
-        connection = f"the connection {self.aws_conn_id}" if self.aws_conn_id else "no Airflow connection"
-        return f"to {self.conn_region_name} with {connection}"
+        return self._naming(operation or self.service.listing.operation, about, self.service)

@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from airflow_imgver.arguments.literals import verify_value
 from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.hooks.base import RETRY_MODE
-from airflow_imgver.hooks.errors import call_error, check_ca_bundle, quotes_a_secret
+from airflow_imgver.hooks.errors import check_ca_bundle
+from airflow_imgver.hooks.named_errors import NamedErrorsHook
 from airflow_imgver.options import CONNECT_TIMEOUT, READ_TIMEOUT
 from airflow_imgver.text import one_line
 
@@ -55,7 +53,7 @@ class QueueMessage(NamedTuple):
     received: int
 
 
-class EventQueueHook(AwsGenericHook[Any]):
+class EventQueueHook(NamedErrorsHook):
     """
     Receive, return and delete the messages of a queue.
 
@@ -155,29 +153,13 @@ class EventQueueHook(AwsGenericHook[Any]):
     def named_errors(self, operation: str) -> Iterator[None]:
         """Give every error of AWS or botocore the name of the call and of the queue."""
         try:
-            yield
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
-            raise call_error(
-                error,
-                operation,
-                f"queue {one_line(self.queue_url)}",
-                service=QueueCodes,
-                sender=self._sender,
-                missing_connection=self._missing_connection(),
-            ) from (None if quotes_a_secret(error) else error)
+            with self._naming(operation, f"queue {one_line(self.queue_url)}", QueueCodes()):
+                yield
         except ValueError as error:
             # boto3's own error for an endpoint that is not a URL.
             raise AwsCallError(
                 f"{operation} was not sent: {one_line(str(error))}", code=type(error).__name__
             ) from error
-
-    def _missing_connection(self) -> str | None:
-        resolved = self.__dict__.get("conn_config")
-        return self.aws_conn_id or None if resolved is not None and not resolved else None
-
-    def _sender(self) -> str:
-        connection = f"the connection {self.aws_conn_id}" if self.aws_conn_id else "no Airflow connection"
-        return f"to {self.conn_region_name} with {connection}"
 
 
 def region_of(queue_url: str) -> str | None:
