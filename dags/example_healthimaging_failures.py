@@ -1,10 +1,10 @@
 """
-### Tell the team when a version of a HealthImaging image set fails
+### Notify the team when a version of a HealthImaging image set fails
 
 A copy or an update that fails leaves the image set ACTIVE, so that nothing shows it. The watcher of the asset
-searches the data store for changes, and sends an event for each version that fails, whoever started it.
-Airflow starts this Dag, which sends the failures with AWS's reasons to an SNS topic, with the notifier of the
-amazon provider; for e-mail, Slack or a pager, put the notifier of its provider there.
+searches the data store for changes, and sends an event for each version that fails, also where no Dag started
+the action. Airflow starts this Dag, which sends the failures with AWS's reasons to an SNS topic, with the
+notifier of the amazon provider; for e-mail, Slack or a pager, put the notifier of its provider there.
 
 The Dag is paused at first, because its watcher sends requests to AWS as long as the Dag is not.
 """
@@ -57,7 +57,7 @@ def example_healthimaging_failures() -> None:
         ]
 
     @task
-    def tell_the_team(lines: Any) -> int:
+    def notify_the_team(lines: Any) -> int:
         """Send one message for all; return how many failures it has."""
         context: Any = get_current_context()
         if lines:
@@ -68,7 +68,7 @@ def example_healthimaging_failures() -> None:
             ).notify(context)
         return len(lines)
 
-    tell_the_team(failures())
+    notify_the_team(failures())
 
 
 example_healthimaging_failures()

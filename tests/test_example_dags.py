@@ -266,7 +266,7 @@ def test_the_example_on_failures_sends_one_message_for_all(dags: dict[str, DAG])
     again = Run(dags["example_healthimaging_failures"])
 
     assert (run.state, again.state) == ("success", "success")
-    assert (run.xcom("tell_the_team"), again.xcom("tell_the_team")) == (2, 0)
+    assert (run.xcom("notify_the_team"), again.xcom("notify_the_team")) == (2, 0)
     (sent,) = sent_to_the_topic()
     assert sent.subject == "HealthImaging: 2 failed"
     about = (

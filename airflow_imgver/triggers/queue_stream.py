@@ -1,4 +1,4 @@
-"""One queue, read for all its watchers in this process: receive, list, hand over, and delete when told to."""
+"""One queue, read for all its watchers in this process: receive, list, hand over, delete what is stored."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class QueueStream:
         for delivery in deliveries:
             self._forget(delivery, stored=True)
             self._done.append(delivery.receipt)
-        # Not awaited: Airflow tells a stream of what it has stored next only when it is through with this.
+        # Not awaited: Airflow reports to a stream what it has stored next only when this has ended.
         if self._done and (self._deleting is None or self._deleting.done()):
             self._deleting = asyncio.ensure_future(self._delete_soon())
 

@@ -43,7 +43,7 @@ class Trouble:
         pause = min(self._schedule.after_error(), longest)
         known = isinstance(error, GateError | ValueError)
         news = str(error) if known else f"{type(error).__name__}: {error}"
-        # AWS's answers may have a number of their own in them, which is no news.
+        # AWS's answers may have a number of their own in them, which does not make them new.
         log = self._log.error if type(error).__name__ + news[:40] != self._said else self._log.warning
         log(
             "Cannot %s (%d in a row): %s Trying again in %.0f s.",

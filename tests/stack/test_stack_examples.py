@@ -112,7 +112,7 @@ def test_the_example_on_failures_sends_awss_reason(started: dict[str, Run]) -> N
     run = started["example_healthimaging_failures"]
 
     assert run.state == "success", run.tell()
-    assert run.xcom("tell_the_team") == len(run.xcom("failures"))
+    assert run.xcom("notify_the_team") == len(run.xcom("failures"))
     (line,) = [line for line in run.xcom("failures") if TO_FAIL in line]
     assert line.startswith(f"UPDATE_FAILED, version 2 of image set {TO_FAIL} in data store {DATASTORE}")
 
