@@ -15,10 +15,12 @@ from airflow_imgver.exceptions import AwsCallError
 from airflow_imgver.options import THREADS
 from airflow_imgver.services import SERVICES
 from airflow_imgver.text import one_line
+from airflow_imgver.triggers.deletions import Deletions
 from airflow_imgver.triggers.delivery import Delivery
 from airflow_imgver.triggers.postponed import PostponedMessages
 from airflow_imgver.triggers.roll import Roll
 from airflow_imgver.triggers.trouble import Trouble
+from airflow_imgver.triggers.turns import Dealt, Turns
 from airflow_imgver.triggers.watchers import Watcher
 from airflow_imgver.triggers.window import Window
 
@@ -31,7 +33,8 @@ T = TypeVar("T")
 VISIBILITY = 120
 # Watchers that start together must all be there before the first message is handed to those that are.
 SECONDS_TO_JOIN = 5.0
-_WAIT = 10
+# A triggerer that stops waits for the request that is under way.
+_WAIT = 5
 _MOST_A_ROUND = 50
 _SECONDS_A_ROUND = 1.0
 _MOST_POSTPONED = 200
@@ -68,12 +71,12 @@ class QueueStream:
         self._pool: ThreadPoolExecutor | None = None
         self._in_flight: dict[str, Delivery] = {}
         self._postponed = PostponedMessages()
-        self._done: list[str] = []
-        self._deleting: asyncio.Task[None] | None = None
+        self._roll = Roll(queue_url, log)
+        self._turns = Turns(self._roll)
+        self._deletions = Deletions(lambda: self._reader, self._queue_threads, self._turns, log)
         self._rejected = Remembered()
         self._window = window or Window()
         self._logged_at: dict[str, float] = {}
-        self._roll = Roll(queue_url, log)
         self._closed = False
 
     # --- for those who hand messages over ---
@@ -84,11 +87,13 @@ class QueueStream:
         await asyncio.sleep(SECONDS_TO_JOIN)
         while True:
             try:
+                # First, so that no message is deleted that a watcher elsewhere waits for.
+                await self._roll.call_if_due(each.trigger for each in self._watchers())
                 await self._connect()
-                await self._delete_done()
-                await self._roll.call_if_due({each.trigger.place_name for each in self._watchers()})
+                await self._deletions.delete()
                 for delivery in await self._round():
                     await self._window.enter()
+                    delivery.watchers = self._watcher_names()
                     yield delivery
                 reading.over()
             except Exception as error:  # noqa: BLE001  # nothing may end a watcher
@@ -100,10 +105,10 @@ class QueueStream:
         """Take note that Airflow has stored the events of messages, and have these deleted."""
         for delivery in deliveries:
             self._forget(delivery, stored=True)
-            self._done.append(delivery.receipt)
+            message_id = delivery.seen.message.message_id
+            self._deletions.add(Dealt(message_id, delivery.receipt, delivery.watchers))
         # Not awaited: Airflow reports to a stream what it has stored next only when this has ended.
-        if self._done and (self._deleting is None or self._deleting.done()):
-            self._deleting = asyncio.ensure_future(self._delete_soon())
+        self._deletions.begin()
 
     async def not_stored(self, deliveries: Sequence[Delivery]) -> None:
         """Return messages to the queue whose events Airflow may not have stored."""
@@ -114,9 +119,7 @@ class QueueStream:
     async def close(self) -> None:
         """Return what is in flight to the queue, for another triggerer, and close the connections."""
         self._closed = True
-        if self._deleting is not None:
-            await asyncio.wait([self._deleting], timeout=_SECONDS_TO_CLOSE)
-            self._deleting.cancel()
+        await self._deletions.finish(_SECONDS_TO_CLOSE)
         in_flight = [each.receipt for each in self._in_flight.values()]
         await self._release(in_flight + self._postponed.receipts())
         self._queue_threads.shutdown(wait=False, cancel_futures=True)
@@ -144,7 +147,8 @@ class QueueStream:
             # Airflow answers a trigger's requests only in the thread that asgiref keeps for them.
             await sync_to_async(reader.connect)()
             self._reader = reader
-        wanted = {watcher.trigger.service.client_type for watcher in self._watchers()}
+        # Those too of watchers in other triggerers: what nobody here wants must not be left to a policy.
+        wanted = {watcher.trigger.service.client_type for watcher in self._watchers()} | self._roll.services
         missing = [
             each for each in SERVICES if each.client_type in wanted and each not in self._reader.services
         ]
@@ -175,10 +179,11 @@ class QueueStream:
     async def _receive(self) -> list[QueueMessage]:
         """Receive what is there, up to a number; where nothing is there, wait for it."""
         reader = self._connected()
-        if len(self._postponed) >= _MOST_POSTPONED:
+        left = self._turns.seconds_left()
+        if len(self._postponed) >= _MOST_POSTPONED or left < 1:
             await asyncio.sleep(1.0)
             return []
-        wait = 1 if len(self._postponed) or self._done else _WAIT
+        wait = 1 if len(self._postponed) or len(self._deletions) else int(min(_WAIT, left))
         received: list[QueueMessage] = []
         loop, began = asyncio.get_running_loop(), None
         while len(received) < _MOST_A_ROUND and (began is None or loop.time() - began < _SECONDS_A_ROUND):
@@ -202,7 +207,14 @@ class QueueStream:
         if (delivery := self._in_flight.get(message.message_id)) is not None:
             delivery.receipt = message.receipt
             return False
+        names = self._watcher_names()
+        if self._turns.has_dealt_with(message.message_id, names):
+            self._deletions.add(Dealt(message.message_id, message.receipt, names))
+            return False
         return not self._postponed.renew(message)
+
+    def _watcher_names(self) -> frozenset[str]:
+        return frozenset(each.trigger.place_name for each in self._watchers())
 
     async def _observe(
         self, messages: Sequence[QueueMessage]
@@ -245,7 +257,7 @@ class QueueStream:
             return None
         if not seen.facts:
             self._log.info("A message needs no event: %s Message %s.", seen.why, message.message_id)
-            self._done.append(message.receipt)
+            self._deletions.add_unneeded(message.receipt)
             return None
         return Delivery(seen, message.receipt)
 
@@ -270,30 +282,6 @@ class QueueStream:
                 error,
                 len(self._postponed),
             )
-
-    # --- deleting ---
-
-    async def _delete_soon(self) -> None:
-        """Delete what has been dealt with, and what comes meanwhile."""
-        try:
-            while self._done and await self._delete_done():
-                pass
-        except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-            # The loop that receives tries again before it receives more, and pauses.
-            self._log.debug("Deleting failed, and is repeated: %s", error)
-
-    async def _delete_done(self) -> bool:
-        """Delete what has been dealt with; returns whether nothing of it has to be tried again."""
-        if self._reader is None or not self._done:
-            return False
-        receipts, self._done = self._done, []
-        try:
-            left = await self._in_thread(self._queue_threads, self._reader.delete, receipts)
-        except BaseException:
-            self._done += receipts
-            raise
-        self._done += left
-        return not left
 
     def _forget(self, delivery: Delivery, *, stored: bool) -> None:
         self._in_flight.pop(delivery.seen.message.message_id, None)

@@ -1,26 +1,39 @@
 """
-Who reads a queue, in all triggerers: two that read one notice each other.
+Who watches a queue, in all triggerers.
 
 SQS gives a message to one receiver. Airflow knows nothing of that, and may run two watchers of one queue in
-two triggerers, where each gets only some of the messages. A trigger cannot see another triggerer; but both
-can read and write a Variable.
+two triggerers. A trigger cannot see another triggerer; but both can read and write a Variable, in which each
+enters its watchers again and again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from airflow_imgver.text import one_line
 from airflow_imgver.triggers.places import Place, Variables, within
 
-_SECONDS_BETWEEN_CALLS = 60.0
+if TYPE_CHECKING:
+    from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
+
+SECONDS_BETWEEN_CALLS = 15.0
+PRESENT = timedelta(seconds=90)
+"""
+How long a watcher is waited for that has not entered itself again.
+
+Airflow starts a watcher in another triggerer about 40 seconds after a triggerer was killed.
+"""
+
+RUNNING = timedelta(seconds=45)
+"""How long a watcher has its turns that has not entered itself again."""
+
 _LONGEST_CALL = 10.0
-_PRESENT = timedelta(seconds=150)
 
 
 class Roll:
@@ -37,7 +50,9 @@ class Roll:
         self._log = log
         self._place = place or Variables()
         self._own = uuid4().hex[:12]
-        self._seen: dict[str, str] = {}
+        # All that were ever seen: another process may write back what has gone.
+        self._seen: dict[str, _Other] = {}
+        self._others: dict[str, _Other] = {}
         self._said = False
         self._called_at = float("-inf")
 
@@ -46,39 +61,81 @@ class Roll:
         """The name of the Variable."""
         return f"imgver.queue.{blake2b(self._queue_url.encode(), digest_size=6).hexdigest()}"
 
-    async def call_if_due(self, present: Collection[str]) -> None:
-        """Call the roll once a minute; where that fails, the watchers go on without."""
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """
+        The names of the watchers that are in other triggerers.
+
+        Those too that were there before this process, and have not been seen since: they may come back.
+        """
+        return frozenset(self._others)
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The client types of the services that watchers in other triggerers want."""
+        return frozenset(other.entry.get("service", "") for other in self._others.values())
+
+    @property
+    def readers(self) -> list[str]:
+        """Which processes read the queue now, this one among them, in an order that all know."""
+        now = datetime.now(UTC)
+        running = {other.entry["by"] for other in self._others.values() if other.is_running(now)}
+        return sorted({self._own, *running})
+
+    @property
+    def own(self) -> str:
+        """What stands for this process."""
+        return self._own
+
+    async def call_if_due(self, watchers: Iterable[ImageVersionEventTrigger]) -> None:
+        """Call the roll every 15 seconds; where that fails, what it said last holds."""
         now = asyncio.get_running_loop().time()
-        if now - self._called_at < _SECONDS_BETWEEN_CALLS:
+        if now - self._called_at < SECONDS_BETWEEN_CALLS:
             return
         self._called_at = now
         try:
-            await within(_LONGEST_CALL, self.call(present))
+            await within(
+                _LONGEST_CALL,
+                self.call({each.place_name: each.service.client_type for each in watchers}),
+            )
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
             self._log.debug("The roll of the queue's watchers cannot be called: %r", error)
 
-    async def call(self, present: Collection[str]) -> None:
+    async def call(self, present: Mapping[str, str]) -> None:
         """
-        Enter the watchers of this process, and log an error where other processes have entered others.
+        Enter the watchers of this process, and find out who else watches.
 
-        :param present: the names of the watchers in this process.
+        :param present: the names of the watchers in this process, and their services' client types.
         """
         now = datetime.now(UTC)
-        others = {
+        entries = {
             name: entry
             for name, entry in _entries(await self._place.get(self.name)).items()
-            if name not in present and entry.get("by") != self._own and _is_present(entry, now)
+            if name not in present and entry["by"] != self._own
         }
-        mine = {name: {"by": self._own, "at": now.isoformat()} for name in present}
-        await self._place.set(self.name, {**others, **mine})
-        # One that has not entered itself again since is gone: an earlier triggerer's, or another Dag's.
-        running = [name for name, entry in others.items() if self._seen.get(name, entry["at"]) != entry["at"]]
-        self._seen = {name: self._seen.get(name, entry["at"]) for name, entry in others.items()}
+        others = {name: self._other(name, entry, now) for name, entry in entries.items()}
+        self._seen |= others
+        self._others = {name: other for name, other in others.items() if now - other.changed < PRESENT}
+        mine = {
+            name: {"by": self._own, "at": now.isoformat(), "service": service}
+            for name, service in present.items()
+        }
+        await self._place.set(self.name, {**{name: entries[name] for name in self._others}, **mine})
+        self._log_others(present, now)
+
+    def _other(self, name: str, entry: Mapping[str, str], now: datetime) -> _Other:
+        earlier = self._seen.get(name)
+        if earlier is not None and earlier.entry["at"] == entry["at"]:
+            return earlier
+        return _Other(entry, now, has_changed=earlier is not None)
+
+    def _log_others(self, present: Iterable[str], now: datetime) -> None:
+        running = [name for name, other in self._others.items() if other.is_running(now)]
         if running and not self._said:
-            self._log.error(
-                "Another triggerer reads the queue %s too, for other watchers, and each gets only some of "
-                "the messages. Give each watcher a queue of its own, or schedule their Dags on one asset. "
-                "Here: %s. There: %s.",
+            self._log.warning(
+                "Another triggerer reads the queue %s too, for other watchers. SQS gives each message to "
+                "one of them, so they take turns: each watcher gets all messages, some seconds later. Here: "
+                "%s. There: %s.",
                 one_line(str(self._queue_url)),
                 ", ".join(sorted(present)),
                 ", ".join(sorted(map(one_line, running))),
@@ -86,14 +143,29 @@ class Roll:
         self._said = bool(running)
 
 
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """
+    A watcher in another triggerer.
+
+    :param entry: what it has entered last.
+    :param changed: when this process first saw that, by its own clock: after a long stop all entries are old.
+    :param has_changed: whether it was another entry before, which only a watcher that runs can do.
+    """
+
+    entry: Mapping[str, str]
+    changed: datetime
+    has_changed: bool
+
+    def is_running(self, now: datetime) -> bool:
+        return self.has_changed and now - self.changed < RUNNING
+
+
 def _entries(stored: Any) -> dict[str, Mapping[str, str]]:
     if not isinstance(stored, Mapping):
         return {}
-    return {str(name): entry for name, entry in stored.items() if isinstance(entry, Mapping)}
-
-
-def _is_present(entry: Mapping[str, Any], now: datetime) -> bool:
-    try:
-        return abs(now - datetime.fromisoformat(entry["at"])) < _PRESENT
-    except (KeyError, TypeError, ValueError):
-        return False
+    return {
+        str(name): entry
+        for name, entry in stored.items()
+        if isinstance(entry, Mapping) and {"by", "at"} <= entry.keys()
+    }

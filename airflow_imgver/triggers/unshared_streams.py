@@ -40,7 +40,7 @@ class _Sharing:
     def __init__(self, trigger: EventQueueTrigger) -> None:
         self._key = trigger.shared_stream_key()
         # A message stays in it for a minute.
-        window = Window(MOST_WITHIN_A_MINUTE, MOST_WITHIN_A_MINUTE)
+        window = Window(first=MOST_WITHIN_A_MINUTE, most=MOST_WITHIN_A_MINUTE)
         self._stream = QueueStream(
             trigger.queue_url, trigger.connection, lambda: watchers_of(self._key), log, window
         )

@@ -156,6 +156,9 @@ class WatchStream:
 
     async def _read_cursor(self) -> Cursor:
         stored = await self._place.get(self.name)
+        if stored is None and not isinstance(self._place, Variables):
+            # An earlier Airflow, without a state of assets, kept it there.
+            stored = await Variables().get(self.name)
         if stored is not None:
             try:
                 return Cursor.read(stored)

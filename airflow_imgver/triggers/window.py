@@ -5,28 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-FIRST = 4
+FIRST = 2
+STEP = 4
 # A watcher's queue in Airflow holds 1,024, and Airflow fails the watcher of a full one.
 MOST = 200
 
 
 class Window:
     """
-    Few after a start, and one more for each that was stored: it doubles with each of Airflow's answers.
+    Few after a start, and some more each time that Airflow has stored as many as it holds.
 
     What is on its way when a triggerer is killed is sent again. One that is killed again and again soon after
-    its start, for want of memory for example, would send all of a backlog each time.
+    its start, for want of memory for example, would send much of a backlog each time. Airflow answers every
+    second or two, so that after 20 seconds there are about as many as AWS's quotas let it list.
 
     :param first: how many at the start.
+    :param step: how many more with each answer.
     :param most: how many at the most.
     """
 
-    def __init__(self, first: int = FIRST, most: int = MOST) -> None:
-        self.size = first
+    def __init__(self, first: int = FIRST, step: int = STEP, most: int = MOST) -> None:
         self.inside = 0
+        self._size = float(first)
         self._first = first
+        self._step = step
         self._most = most
         self._left = asyncio.Event()
+
+    @property
+    def size(self) -> int:
+        """How many may be on their way."""
+        return int(self._size)
 
     async def enter(self) -> None:
         """Wait until one more may be on its way."""
@@ -36,7 +45,8 @@ class Window:
     def leave(self, *, stored: bool) -> None:
         """Note that one has arrived, or that it has not."""
         self.inside = max(0, self.inside - 1)
-        self.size = min(self._most, self.size + 1) if stored else self._first
+        grown = min(self._most, self._size + self._step / self.size)
+        self._size = grown if stored else float(self._first)
         self._left.set()
 
     async def empty(self) -> None:

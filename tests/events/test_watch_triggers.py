@@ -177,6 +177,27 @@ def test_a_cursor_that_cannot_be_read_is_kept_aside_and_said(
     assert "the last five minutes" in said
 
 
+def test_a_cursor_of_an_earlier_airflow_is_read_from_its_variable(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [one, other] = clinic.image_sets(2)
+    cursor = Cursor.start()
+    cursor.remembered.add(f"medical-imaging/{clinic.datastore_id}/{one}/1/CREATED")
+    name = watch(clinic).place_name
+    monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", json.dumps(cursor.stored()))
+
+    async def main() -> None:
+        states = AssetStates()
+        async with Triggerer() as triggerer:
+            triggerer.start(watch(clinic), states=states)
+            await until(lambda: len(triggerer.stored) == 1)
+            await until(lambda: name in states.values)
+            assert versions(triggerer) == [f"{other}/1/CREATED"]
+            assert len(cursor_of(states, watch(clinic)).remembered) == 2
+
+    asyncio.run(main())
+
+
 def test_a_data_store_that_was_deleted_is_one_error_and_the_watcher_goes_on(
     clinic: Clinic, caplog: pytest.LogCaptureFixture
 ) -> None:
