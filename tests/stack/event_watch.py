@@ -104,21 +104,27 @@ class Watched:
 
 
 @contextmanager
-def watching(stack: Production, *names: str, together: bool = False) -> Iterator[list[Watched]]:
+def watching(
+    stack: Production, *names: str, together: bool = False, apart: bool = False
+) -> Iterator[list[Watched]]:
     """
     Let Dags go on while their triggers run on triggerers that are quick; pause them at the end.
 
     :param together: start the second triggerer when the first one has all the watchers.
+    :param apart: let the first triggerer have all of them but one.
     """
     first, second = TRIGGERERS
-    if together:
+    if together or apart:
         stack.stop(second)
-    for name in (first,) if together else TRIGGERERS:
-        _start_quickly(stack, name)
+    for name in (first,) if together or apart else TRIGGERERS:
+        _start_quickly(stack, name, **(_capacity(len(names) - 1) if apart else {}))
     before = len(_event_triggers(stack))
     try:
         for name in names:
             stack.api.set_paused(name, paused=False)
+        if apart:
+            stack.wait_for("all but one", lambda: holders(stack)[first] == len(names) - 1, SWITCH_SECONDS)
+            _start_quickly(stack, second)
         stack.wait_for(
             "the watchers",
             lambda: len(_event_triggers(stack)) >= before + len(names) and held(stack),
@@ -131,15 +137,22 @@ def watching(stack: Production, *names: str, together: bool = False) -> Iterator
         for name in names:
             stack.api.set_paused(name, paused=True)
         stack.wait_for("no watchers", lambda: not _event_triggers(stack), SWITCH_SECONDS)
+        if apart:
+            stop_quick_triggerers(stack)
 
 
-def _start_quickly(stack: Production, name: str) -> None:
+def _capacity(triggers: int) -> dict[str, str]:
+    """Let a triggerer run so many triggers at the most."""
+    return {"AIRFLOW__TRIGGERER__CAPACITY": str(triggers)}
+
+
+def _start_quickly(stack: Production, name: str, **more: str) -> None:
     """Start a triggerer that is quick, in place of one that is not."""
     if name in stack.components:
-        if _quick.get(name) == stack.components[name].process.pid:
+        if _quick.get(name) == stack.components[name].process.pid and not more:
             return
         stack.stop(name)
-    stack.start(name, **QUICKLY)
+    stack.start(name, **QUICKLY, **more)
     _quick[name] = stack.components[name].process.pid
 
 

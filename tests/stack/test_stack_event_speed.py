@@ -1,16 +1,15 @@
-"""How fast an event is, how many a second there are, and who receives a queue that several watchers share."""
+"""How fast an event is, and how many a second there are."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from statistics import median
 
 import pytest
 from embedded_aws import image_set_id
 from event_sources import QUEUE_URL, Changes, create_queue, events_like_eventbridge, fill, image_sets
-from event_watch import Watched, holders, sensor_facts, watching
+from event_watch import Watched, sensor_facts, watching
 from figures import Figures
 from production import Production
 
@@ -19,7 +18,6 @@ BACKLOG = int(os.environ.get("IMGVER_EVENT_BACKLOG", "200"))
 # Airflow's own trigger hands out ten messages, ends, and is started again a second later.
 SENSOR_BACKLOG = BACKLOG // 4
 LATENCY_SECONDS = 3.0
-WATCHED_SECONDS = 15
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.usefixtures("usual_triggerers")]
 
@@ -76,48 +74,3 @@ def _rate(stack: Production, watched: Watched, count: Callable[[], int], expecte
     stack.wait_for("all events", lambda: count() >= expected, 900, tell=lambda: f"{count()} of {expected}")
     times = [event.at for event in watched.stored()]
     return expected / max((times[-1] - times[0]).total_seconds(), 1e-3)
-
-
-def test_three_watchers_of_a_queue_in_one_triggerer_share_a_receive_loop_and_each_gets_its_own(
-    stack: Production, figures: Figures
-) -> None:
-    # Airflow gives all of them to the triggerer that is there, and to the other one when that ends. Two
-    # that start at different times may be in two triggerers: docs/events.md says what to do about it.
-    names = ("all_of_queue", "ready_of_queue", "failed_of_queue")
-    stack.aws.begin(image_sets("shared", 20))
-    create_queue(stack.aws, "shared")
-    stack.aws.settle(0.2)
-    changes = Changes(stack.aws, "shared", 20)
-    with watching(stack, *names, together=True) as watched:
-        assert len(holders(stack)) == 1
-        before, began = _receives(stack), time.monotonic()
-        stack.wait_for(
-            "an idle while", lambda: time.monotonic() > began + WATCHED_SECONDS, WATCHED_SECONDS + 10
-        )
-        received = _receives(stack) - before
-        for number in range(20):
-            changes.make(fails=number % 4 == 0)
-        made = set(changes.made)
-        wanted = {
-            "all_of_queue": made,
-            "ready_of_queue": {fact for fact in made if fact.status == "UPDATED"},
-            "failed_of_queue": {fact for fact in made if fact.status == "UPDATE_FAILED"},
-        }
-        for each in watched:
-            stack.wait_for(
-                f"the events of {each.name}",
-                lambda each=each: {event.fact for event in each.stored()} == wanted[each.name],
-                180,
-                tell=lambda each=each: f"{each.count()} of {len(wanted[each.name])}; {holders(stack)}",
-            )
-    figures.tell(
-        f"Three watchers of one queue in one triggerer of two: {received} requests to receive in "
-        f"{WATCHED_SECONDS} s; "
-        + ", ".join(f"{each.name} got its {len(wanted[each.name])}" for each in watched)
-    )
-    # A request waits for ten seconds, and three loops would make three times as many.
-    assert received <= WATCHED_SECONDS / 10 + 1
-
-
-def _receives(stack: Production) -> int:
-    return int(stack.aws.calls().get("sqs", {}).get("ReceiveMessage", 0))
