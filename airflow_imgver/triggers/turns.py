@@ -22,7 +22,7 @@ from airflow_imgver.triggers.roll import Roll
 SECONDS = 10.0
 """The length of a turn: a watcher in another triggerer gets a message so much later at the most."""
 # For a watcher that may come back; each time that a message is received counts for its dead-letter policy.
-_SECONDS_HIDDEN_WITHOUT_TURNS = 45
+SECONDS_HIDDEN_WITHOUT_TURNS = 45
 _LONGEST_CALL = 10.0
 _FORMAT = 1
 
@@ -65,7 +65,7 @@ class Turns:
     def seconds_to_hide(self) -> int:
         """Return for how long a message is hidden that others have not dealt with."""
         left = self.seconds_left()
-        return _SECONDS_HIDDEN_WITHOUT_TURNS if left == inf else int(left)
+        return SECONDS_HIDDEN_WITHOUT_TURNS if left == inf else int(left)
 
     def has_dealt_with(self, message_id: str, watchers: Collection[str]) -> bool:
         """Return whether the watchers have dealt with a message, and it waits for others."""
