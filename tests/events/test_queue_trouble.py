@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from support import DATASTORE, IMAGE_SET
 from test_hints import image_set
 
 from airflow_imgver.emulator import clear_faults, inject_fault
+from airflow_imgver.events.queue import QueueReader
 from airflow_imgver.triggers import memory, queue_stream
 from airflow_imgver.triggers.healthimaging import HealthImagingEventQueueTrigger
 
@@ -342,3 +344,42 @@ def test_what_is_stored_is_remembered_while_messages_are_still_being_deleted(cli
         clear_faults()
 
     run(trigger, steps, states)
+
+
+def test_what_is_stored_is_deleted_while_lists_wait_for_their_turn(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one thread for lists, so that a deletion in the same pool would wait for the list."""
+    monkeypatch.setenv("AIRFLOW__IMGVER__THREADS", "1")
+    listing, listed, deleted = threading.Event(), threading.Event(), threading.Event()
+    observe_all, delete = QueueReader.observe_all, QueueReader.delete
+
+    def the_second_list_waits(reader: QueueReader, group: Any) -> Any:
+        if json.loads(group[0].body)["detail"]["imageSetVersion"] == "2":
+            listing.set()
+            listed.wait(30)
+        return observe_all(reader, group)
+
+    def after_the_second_list_began(reader: QueueReader, receipts: Any) -> Any:
+        listing.wait(30)
+        left = delete(reader, receipts)
+        deleted.set()
+        return left
+
+    monkeypatch.setattr(QueueReader, "observe_all", the_second_list_waits)
+    monkeypatch.setattr(QueueReader, "delete", after_the_second_list_began)
+
+    async def steps(triggerer: Triggerer) -> None:
+        [one] = clinic.image_sets(1)
+        await until(lambda: len(triggerer.stored) == 1)
+        clinic.update(one, 1)
+        await until(deleted.is_set)
+        assert not listed.is_set()
+        listed.set()
+        await until(lambda: clinic.left() == 0)
+
+    try:
+        run(watch(clinic), steps)
+    finally:
+        listing.set()
+        listed.set()
