@@ -16,7 +16,7 @@ from benchmarks.changing_run import (
     Figures,
     Run,
 )
-from benchmarks.report import judged, machine, markdown
+from benchmarks.report import judged, markdown, write_page
 
 TABLE = Path(__file__).parent / "changing.md"
 CHART = TABLE.with_suffix(".png")
@@ -80,13 +80,7 @@ neither.
 
 def write(all_figures: Sequence[Figures]) -> None:
     """Write the table, the verdicts and the chart."""
-    TABLE.write_text(
-        _HEADING
-        + markdown(COLUMNS, map(cells, all_figures))
-        + _NOTE
-        + "\n".join(f"- {verdict}" for verdict in verdicts(all_figures))
-        + f"\n\nMachine: {machine()}.\n"
-    )
+    write_page(TABLE, _HEADING, markdown(COLUMNS, map(cells, all_figures)), _NOTE, verdicts(all_figures))
     chart(all_figures)
 
 

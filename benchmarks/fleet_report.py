@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.fleet_process import INTERVAL, WAITS
 from benchmarks.fleet_run import ADAPTIVE, CHANGE, FIXED, HALF, OURS, SECONDS, WITHIN, Figures
 from benchmarks.fleet_stub import BURST, PER_SECOND
-from benchmarks.report import judged, machine, markdown
+from benchmarks.report import judged, markdown, write_page
 
 TABLE = Path(__file__).parent / "fleet.md"
 CHART = TABLE.with_suffix(".png")
@@ -89,13 +89,7 @@ than .99, which a test shows in a time of its own.
 
 def write(all_figures: Sequence[Figures]) -> None:
     """Write the table, the verdicts and the chart."""
-    TABLE.write_text(
-        _HEADING
-        + markdown(COLUMNS, map(cells, all_figures))
-        + _NOTE
-        + "\n".join(f"- {verdict}" for verdict in verdicts(all_figures))
-        + f"\n\nMachine: {machine()}.\n"
-    )
+    write_page(TABLE, _HEADING, markdown(COLUMNS, map(cells, all_figures)), _NOTE, verdicts(all_figures))
     chart(all_figures)
 
 

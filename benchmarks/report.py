@@ -68,6 +68,12 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
+def write_page(page: Path, heading: str, table: str, note: str, verdicts: Iterable[str]) -> None:
+    """Write a benchmark's page: its heading, the table, what to know about it, what was met and missed."""
+    said = "\n".join(f"- {verdict}" for verdict in verdicts)
+    page.write_text(f"{heading}{table}{note}{said}\n\nMachine: {machine()}.\n")
+
+
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table as a page of this repository holds it."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))

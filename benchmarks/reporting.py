@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import judged, machine, markdown, measured
+from benchmarks.report import judged, markdown, measured, write_page
 from benchmarks.reporting_stub import ANSWER_SECONDS, SEEN, VERSIONS
 from benchmarks.served import Stub, served
 
@@ -158,16 +158,16 @@ def verdicts(all_figures: Sequence[Figures]) -> list[str]:
 
 def write(all_figures: Sequence[Figures]) -> None:
     """Write the table and the verdicts."""
-    TABLE.write_text(
+    write_page(
+        TABLE,
         "# Reporting\n\nMade by `python -m benchmarks.reporting`: one report of a whole data store, from the "
         "first request to the last file in its place, as a page, CSV, JSON Lines and Parquet. Each image set "
         f"has {VERSIONS} versions, and the server takes {1000 * ANSWER_SECONDS:.0f} ms for an answer. The "
         "default budget is 20 a second; without one, eight threads and the server's time set the limit."
-        "\n\n"
-        + markdown(_COLUMNS, map(cells, all_figures))
-        + "\n\n"
-        + "\n".join(f"- {verdict}" for verdict in verdicts(all_figures))
-        + f"\n\nMachine: {machine()}.\n"
+        "\n\n",
+        markdown(_COLUMNS, map(cells, all_figures)),
+        "\n\n",
+        verdicts(all_figures),
     )
 
 

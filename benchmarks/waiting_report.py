@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.report import judged, machine, markdown
+from benchmarks.report import judged, markdown, write_page
 from benchmarks.waiting_run import OURS, THEIRS, Figures, Run
 from benchmarks.waiting_ways import INTERVAL
 
@@ -97,14 +97,13 @@ Airflow is frozen, what was there before the waits is left out of collections, a
 
 def write(all_figures: Sequence[Figures]) -> None:
     """Write the table, the verdicts and the chart."""
-    TABLE.write_text(
+    write_page(
+        TABLE,
         "# Waiting\n\nMade by `python -m benchmarks.waiting`: every wait polls every "
-        f"{INTERVAL} s, and nothing is ever ready. The budget is lifted but where it is named.\n\n"
-        + markdown(COLUMNS, map(cells, all_figures))
-        + _NOTE
-        + "\n![RSS and the first round against the number of waits](waiting.png)\n\n"
-        + "\n".join(f"- {verdict}" for verdict in verdicts(all_figures))
-        + f"\n\nMachine: {machine()}.\n"
+        f"{INTERVAL} s, and nothing is ever ready. The budget is lifted but where it is named.\n\n",
+        markdown(COLUMNS, map(cells, all_figures)),
+        f"{_NOTE}\n![RSS and the first round against the number of waits](waiting.png)\n\n",
+        verdicts(all_figures),
     )
     chart(all_figures)
 
