@@ -26,6 +26,7 @@ from airflow_imgver.triggers.window import Window
 
 if TYPE_CHECKING:
     from airflow_imgver.hooks.event_queue import QueueMessage
+    from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
 
 T = TypeVar("T")
 
@@ -85,21 +86,25 @@ class QueueStream:
         """Yield messages whose versions are listed, the oldest change first, for ever."""
         reading = Trouble(self._log, f"use the queue {one_line(str(self._queue_url))}")
         await asyncio.sleep(SECONDS_TO_JOIN)
-        while True:
-            try:
-                # First, so that no message is deleted that a watcher elsewhere waits for.
-                await self._roll.call_if_due(each.trigger for each in self._watchers())
-                await self._connect()
-                await self._deletions.delete()
-                for delivery in await self._round():
-                    await self._window.enter()
-                    delivery.watchers = self._watcher_names()
-                    yield delivery
-                reading.over()
-            except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-                if isinstance(error, AwsCallError) and error.expired:
-                    self._disconnect()
-                await asyncio.sleep(reading.pause(error))
+        # First, so that no message is deleted that a watcher elsewhere waits for.
+        await self._roll.try_to_call(self._triggers())
+        calling = asyncio.ensure_future(self._roll.keep(self._triggers))
+        try:
+            while True:
+                try:
+                    await self._connect()
+                    await self._deletions.delete()
+                    for delivery in await self._round():
+                        await self._window.enter()
+                        delivery.watchers = self._watcher_names()
+                        yield delivery
+                    reading.over()
+                except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+                    if isinstance(error, AwsCallError) and error.expired:
+                        self._disconnect()
+                    await asyncio.sleep(reading.pause(error))
+        finally:
+            calling.cancel()
 
     def stored(self, deliveries: Sequence[Delivery]) -> None:
         """Take note that Airflow has stored the events of messages, and have these deleted."""
@@ -148,7 +153,7 @@ class QueueStream:
             await sync_to_async(reader.connect)()
             self._reader = reader
         # Those too of watchers in other triggerers: what nobody here wants must not be left to a policy.
-        wanted = {watcher.trigger.service.client_type for watcher in self._watchers()} | self._roll.services
+        wanted = {each.service.client_type for each in self._triggers()} | self._roll.services
         missing = [
             each for each in SERVICES if each.client_type in wanted and each not in self._reader.services
         ]
@@ -213,8 +218,11 @@ class QueueStream:
             return False
         return not self._postponed.renew(message)
 
+    def _triggers(self) -> list[ImageVersionEventTrigger]:
+        return [each.trigger for each in self._watchers()]
+
     def _watcher_names(self) -> frozenset[str]:
-        return frozenset(each.trigger.place_name for each in self._watchers())
+        return frozenset(each.place_name for each in self._triggers())
 
     async def _observe(
         self, messages: Sequence[QueueMessage]

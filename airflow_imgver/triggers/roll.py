@@ -9,7 +9,7 @@ enters its watchers again and again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -54,7 +54,6 @@ class Roll:
         self._seen: dict[str, _Other] = {}
         self._others: dict[str, _Other] = {}
         self._said = False
-        self._called_at = float("-inf")
 
     @property
     def name(self) -> str:
@@ -87,19 +86,21 @@ class Roll:
         """What stands for this process."""
         return self._own
 
-    async def call_if_due(self, watchers: Iterable[ImageVersionEventTrigger]) -> None:
-        """Call the roll every 15 seconds; where that fails, what it said last holds."""
-        now = asyncio.get_running_loop().time()
-        if now - self._called_at < SECONDS_BETWEEN_CALLS:
-            return
-        self._called_at = now
+    async def keep(self, watchers: Callable[[], Iterable[ImageVersionEventTrigger]]) -> None:
+        """Call the roll again and again, beside all that its watchers do; who falls silent counts as gone."""
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_CALLS)
+            await self.try_to_call(watchers())
+
+    async def try_to_call(self, watchers: Iterable[ImageVersionEventTrigger]) -> None:
+        """Call the roll; where that fails, what it said last holds."""
+        present = {each.place_name: each.service.client_type for each in watchers}
         try:
-            await within(
-                _LONGEST_CALL,
-                self.call({each.place_name: each.service.client_type for each in watchers}),
-            )
+            await within(_LONGEST_CALL, self.call(present))
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-            self._log.debug("The roll of the queue's watchers cannot be called: %r", error)
+            self._log.warning(
+                "The roll of the queue's watchers cannot be called, and is called later: %r", error
+            )
 
     async def call(self, present: Mapping[str, str]) -> None:
         """
