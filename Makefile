@@ -3,6 +3,7 @@
 #   make demo PYTHON=/opt/python3.12/bin/python3     another Python than that on the PATH
 #   make test ARGS="tests/test_example_dags.py -x"   pytest's own arguments
 #   make test-matrix ONLY="3.1-py3.11 3.2-*" PYTHONS="/opt/python3.12/bin/python3"   some of them
+#   make test-stack AIRFLOW=3.1 ARGS="-k no_change_is_lost"   event triggers on an older whole Airflow
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-stack test-matrix lint bench constraints clean another-python
@@ -14,8 +15,9 @@ READY := $(VENV)/.ready
 AWS_CLI_VENV := .venv-awscli
 AWS_CLI_READY := $(AWS_CLI_VENV)/.ready
 # s3fs needs an older boto3, so the whole Airflow of `make test-stack` has an environment too.
-STACK_VENV := .venv-stack
+STACK_VENV := .venv-stack$(addprefix -,$(AIRFLOW))
 STACK_READY := $(STACK_VENV)/.ready
+STACK_CONSTRAINTS := constraints/stack-$(if $(AIRFLOW),airflow$(AIRFLOW)-)py
 export IMGVER_AWS_CLI := $(CURDIR)/$(AWS_CLI_VENV)/bin/aws
 RUN := $(VENV)/bin/python -m
 
@@ -91,8 +93,8 @@ endef
 $(READY): pyproject.toml $(wildcard constraints/py*.txt)
 	$(call set-up,$(VENV),constraints/py,dev)
 
-$(STACK_READY): pyproject.toml $(wildcard constraints/stack-py*.txt)
-	$(call set-up,$(STACK_VENV),constraints/stack-py,stack)
+$(STACK_READY): pyproject.toml $(wildcard $(STACK_CONSTRAINTS)*.txt)
+	$(call set-up,$(STACK_VENV),$(STACK_CONSTRAINTS),stack)
 
 $(AWS_CLI_READY): constraints/awscli.txt | $(READY)
 	@rm -f $@; $(RUN) venv --clear $(AWS_CLI_VENV)
@@ -107,6 +109,7 @@ LOWEST := --resolution lowest-direct --exclude-newer 2025-10-20 $(foreach packag
   --exclude-newer-package $(package)=2026-11-15)
 AIRFLOW_3_2 := --exclude-newer 2026-06-05 $(foreach package,moto blockbuster,\
   --exclude-newer-package $(package)=2026-11-15)
+S3FS := $(foreach package,aiobotocore fsspec s3fs,--exclude-newer-package $(package)=2026-11-15)
 define CONSTRAINTS
 py3.11 3.11 pyproject.toml --extra dev
 py3.12 3.12 pyproject.toml --extra dev
@@ -120,6 +123,8 @@ airflow3.2-py3.13 3.13 pyproject.toml --extra test $(AIRFLOW_3_2)
 stack-py3.11 3.11 pyproject.toml --extra stack
 stack-py3.12 3.12 pyproject.toml --extra stack
 stack-py3.13 3.13 pyproject.toml --extra stack
+stack-airflow3.1-py3.11 3.11 pyproject.toml --extra stack $(LOWEST) $(S3FS)
+stack-airflow3.2-py3.11 3.11 pyproject.toml --extra stack $(AIRFLOW_3_2)
 awscli 3.11 constraints/awscli.in --universal
 endef
 export CONSTRAINTS
@@ -136,5 +141,5 @@ constraints: ## remake constraints/ from pyproject.toml, with the newest version
 	done
 
 clean: ## delete .venv, scratch Airflows, caches and builds
-	rm -rf $(VENV) $(AWS_CLI_VENV) $(STACK_VENV) .venv-bench .matrix .demo .up .stack build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AWS_CLI_VENV) .venv-stack* .venv-bench .matrix .demo .up .stack build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
