@@ -53,6 +53,7 @@ class Turns:
         self._roll = roll
         self._place = place or Variables()
         self._dealt: dict[str, Remembered] = {}
+        self._unwritten: set[str] = set()
 
     def seconds_left(self) -> float:
         """Return the seconds of this process's turn: for ever without others, 0 where it is another's."""
@@ -81,10 +82,12 @@ class Turns:
         others = self._roll.elsewhere
         if not others:
             return list(messages)
-        changed = {name for each in messages for name in each.watchers if self._note(name, each)}
-        for name in sorted(changed):
-            stored = {"format": _FORMAT, "messages": self._dealt[name].stored()}
-            await within(_LONGEST_CALL, self._place.set(self._variable(name), stored))
+        for each in messages:
+            for name in each.watchers:
+                if self._dealt.setdefault(name, Remembered()).add(each.message_id):
+                    self._unwritten.add(name)
+        while self._unwritten:
+            await self._write(self._unwritten.pop())
         # After it was written: of two that deal with a message at the same time, one at least sees both.
         theirs = [
             _read(await within(_LONGEST_CALL, self._place.get(self._variable(name))))
@@ -92,8 +95,13 @@ class Turns:
         ]
         return [each for each in messages if all(each.message_id in dealt for dealt in theirs)]
 
-    def _note(self, name: str, message: Dealt) -> bool:
-        return self._dealt.setdefault(name, Remembered()).add(message.message_id)
+    async def _write(self, name: str) -> None:
+        stored = {"format": _FORMAT, "messages": self._dealt[name].stored()}
+        try:
+            await within(_LONGEST_CALL, self._place.set(self._variable(name), stored))
+        except BaseException:
+            self._unwritten.add(name)
+            raise
 
     def _variable(self, watcher: str) -> str:
         return f"{self._roll.name}.{blake2b(watcher.encode(), digest_size=6).hexdigest()}"

@@ -119,6 +119,7 @@ def test_where_airflow_does_not_answer_nothing_is_deleted() -> None:
             await its.settle([dealt(1, "a")])
         values.gone = False
         assert await its.settle([dealt(1, "a")]) == []
+        assert its._variable("a") in values.values
         values.values[its._variable("c")] = json.dumps({"format": 9, "messages": "odd"})
         assert await its.settle([dealt(1, "a")]) == []
 
