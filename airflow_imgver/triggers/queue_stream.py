@@ -83,28 +83,25 @@ class QueueStream:
     # --- for those who hand messages over ---
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
-        """Yield messages whose versions are listed, the oldest change first, for ever."""
-        reading = Trouble(self._log, f"use the queue {one_line(str(self._queue_url))}")
+        """Yield messages whose versions are listed, the oldest change of a round first, for ever."""
         await asyncio.sleep(SECONDS_TO_JOIN)
         # First, so that no message is deleted that a watcher elsewhere waits for.
         await self._roll.try_to_call(self._triggers())
-        calling = asyncio.ensure_future(self._roll.keep(self._triggers))
+        # The next round is received and listed while this one is handed over.
+        rounds: asyncio.Queue[list[Delivery]] = asyncio.Queue(1)
+        tasks = [
+            asyncio.ensure_future(self._roll.keep(self._triggers)),
+            asyncio.ensure_future(self._read(rounds)),
+        ]
         try:
             while True:
-                try:
-                    await self._connect()
-                    await self._deletions.delete()
-                    for delivery in await self._round():
-                        await self._window.enter()
-                        delivery.watchers = self._watcher_names()
-                        yield delivery
-                    reading.over()
-                except Exception as error:  # noqa: BLE001  # nothing may end a watcher
-                    if isinstance(error, AwsCallError) and error.expired:
-                        self._disconnect()
-                    await asyncio.sleep(reading.pause(error))
+                for delivery in await rounds.get():
+                    await self._window.enter()
+                    delivery.watchers = self._watcher_names()
+                    yield delivery
         finally:
-            calling.cancel()
+            for task in tasks:
+                task.cancel()
 
     def stored(self, deliveries: Sequence[Delivery]) -> None:
         """Take note that Airflow has stored the events of messages, and have these deleted."""
@@ -142,7 +139,23 @@ class QueueStream:
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
             self._log.debug("Messages could not be returned to the queue: %s", error)
 
-    # --- one round ---
+    # --- reading ---
+
+    async def _read(self, rounds: asyncio.Queue[list[Delivery]]) -> None:
+        """Receive and list, round after round; nothing escapes."""
+        trouble = Trouble(self._log, f"use the queue {one_line(str(self._queue_url))}")
+        while True:
+            try:
+                await self._connect()
+                await self._deletions.delete()
+                ready = await self._round()
+                trouble.over()
+            except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+                if isinstance(error, AwsCallError) and error.expired:
+                    self._disconnect()
+                await asyncio.sleep(trouble.pause(error))
+            else:
+                await rounds.put(ready)
 
     async def _connect(self) -> None:
         if self._reader is None:
@@ -190,11 +203,13 @@ class QueueStream:
             return []
         wait = 1 if len(self._postponed) or len(self._deletions) else int(min(_WAIT, left))
         received: list[QueueMessage] = []
-        loop, began = asyncio.get_running_loop(), None
-        while len(received) < _MOST_A_ROUND and (began is None or loop.time() - began < _SECONDS_A_ROUND):
+        loop, until = asyncio.get_running_loop(), float("inf")
+        # What is received when a triggerer is killed comes back after two minutes only.
+        most = min(_MOST_A_ROUND, self._window.size)
+        while len(received) < most and loop.time() < until:
             some = await self._in_thread(self._queue_threads, self._received, reader, 0 if received else wait)
             received += some
-            began = began or loop.time()
+            until = min(until, loop.time() + _SECONDS_A_ROUND)
             if len(some) < 10:  # less than a request asks for
                 break
         return [each for each in received if self._is_new(each)]
