@@ -31,7 +31,6 @@ class PostponedMessages:
 
     def __init__(self) -> None:
         self._messages: dict[str, _Postponed] = {}
-        self._hidden_at = float("-inf")
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -67,14 +66,6 @@ class PostponedMessages:
         now = asyncio.get_running_loop().time()
         return [each.message for each in self._messages.values() if each.due <= now][:most]
 
-    def receipts(self) -> list[str]:
-        """Return what deletes or hides the messages."""
-        return [each.message.receipt for each in self._messages.values()]
-
-    def to_hide(self, every: float) -> list[str]:
-        """Return the receipts of all, where that was last so many seconds ago; else none."""
-        now = asyncio.get_running_loop().time()
-        if not self._messages or now - self._hidden_at < every:
-            return []
-        self._hidden_at = now
-        return self.receipts()
+    def receipts(self) -> dict[str, str]:
+        """Return what deletes or hides each message, by its id."""
+        return {message_id: each.message.receipt for message_id, each in self._messages.items()}

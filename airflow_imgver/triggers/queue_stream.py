@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A message comes back so late after a triggerer was killed; and this long Airflow has to store an event.
-VISIBILITY = 120
+# Seconds after which a message comes back whose triggerer was killed; one that runs keeps it hidden.
+VISIBILITY = 30
 # Watchers that start together must all be there before the first message is handed to those that are.
 SECONDS_TO_JOIN = 5.0
 # A triggerer that stops waits for the request that is under way.
@@ -70,6 +70,7 @@ class QueueStream:
         # For requests to the queue: one receives, and the other must not wait for lists that wait for turns.
         self._queue_threads = ThreadPoolExecutor(2, thread_name_prefix="imgver-queue")
         self._pool: ThreadPoolExecutor | None = None
+        self._listing: dict[str, str] = {}
         self._in_flight: dict[str, Delivery] = {}
         self._postponed = PostponedMessages()
         self._roll = Roll(queue_url, log)
@@ -92,6 +93,7 @@ class QueueStream:
         tasks = [
             asyncio.ensure_future(self._roll.keep(self._triggers)),
             asyncio.ensure_future(self._read(rounds)),
+            asyncio.ensure_future(self._keep_hidden()),
         ]
         try:
             while True:
@@ -123,7 +125,7 @@ class QueueStream:
         self._closed = True
         await self._deletions.finish(_SECONDS_TO_CLOSE)
         in_flight = [each.receipt for each in self._in_flight.values()]
-        await self._release(in_flight + self._postponed.receipts())
+        await self._release(in_flight + list(self._postponed.receipts().values()))
         self._queue_threads.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -182,12 +184,13 @@ class QueueStream:
 
     async def _round(self) -> list[Delivery]:
         """Receive messages, list their versions, and return what can be handed over."""
-        await self._hide_postponed()
         messages = self._postponed.due(_MOST_A_ROUND) + await self._receive()
+        self._listing = {each.message_id: each.receipt for each in messages}
         seen, failure = await self._observe(messages)
         ready = [delivery for each in seen if (delivery := self._sort(each)) is not None]
         ready.sort(key=_oldest)
         self._in_flight |= {each.seen.message.message_id: each for each in ready}
+        self._listing = {}
         if failure is not None and not ready and (failure.transient or failure.expired):
             raise failure
         if failure is not None:
@@ -204,7 +207,7 @@ class QueueStream:
         wait = 1 if len(self._postponed) or len(self._deletions) else int(min(_WAIT, left))
         received: list[QueueMessage] = []
         loop, until = asyncio.get_running_loop(), float("inf")
-        # What is received when a triggerer is killed comes back after two minutes only.
+        # What is received when a triggerer is killed comes back late, and counts for the dead-letter policy.
         most = min(_MOST_A_ROUND, self._window.size)
         while len(received) < most and loop.time() < until:
             some = await self._in_thread(self._queue_threads, self._received, reader, 0 if received else wait)
@@ -284,16 +287,23 @@ class QueueStream:
             return None
         return Delivery(seen, message.receipt)
 
-    # --- messages that wait ---
+    # --- messages that stay ---
 
-    async def _hide_postponed(self) -> None:
-        """Keep messages that wait hidden; where that fails, they come back, and wait here all the same."""
-        receipts = self._postponed.to_hide(every=VISIBILITY / 3)
-        try:
-            if receipts:
-                await self._in_thread(self._queue_threads, self._connected().hide, receipts, VISIBILITY)
-        except AwsCallError as error:
-            self._log_now_and_then(error)
+    async def _keep_hidden(self) -> None:
+        """Keep hidden what is listed, handed over or waits; what comes back all the same is recognised."""
+        before: set[str] = set()
+        while True:
+            await asyncio.sleep(VISIBILITY / 3)
+            here = self._listing | {name: each.receipt for name, each in self._in_flight.items()}
+            here |= self._postponed.receipts()
+            # What has just come is hidden for longer than until the next time.
+            receipts = [receipt for message_id, receipt in here.items() if message_id in before]
+            before = set(here)
+            try:
+                if receipts and self._reader is not None:
+                    await self._in_thread(self._queue_threads, self._reader.hide, receipts, VISIBILITY)
+            except Exception as error:  # noqa: BLE001  # nothing may end a watcher
+                self._log.debug("Messages could not be kept hidden: %s", error)
 
     def _log_now_and_then(self, error: AwsCallError) -> None:
         """Log an error of one call, and each kind once a minute: many messages may meet it."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -288,6 +289,33 @@ def test_a_state_store_that_gives_no_answer_costs_no_event_either(
 
     run(watch(clinic), steps, states)
     assert said("could not be kept")
+
+
+def test_a_message_whose_event_airflow_stores_late_is_kept_hidden(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_stream, "VISIBILITY", 3)
+    received: Counter[str] = Counter()
+    receive = QueueReader.receive
+
+    def counted(reader: QueueReader, **arguments: Any) -> Any:
+        messages = receive(reader, **arguments)
+        received.update(each.message_id for each in messages)
+        return messages
+
+    monkeypatch.setattr(QueueReader, "receive", counted)
+
+    async def steps(triggerer: Triggerer) -> None:
+        triggerer.storing = False
+        clinic.image_sets(1)
+        await until(lambda: triggerer.outbound)
+        await asyncio.sleep(8)
+        triggerer.storing = True
+        await until(lambda: clinic.left() == 0)
+        assert len(triggerer.stored) == 1
+
+    run(watch(clinic), steps)
+    assert set(received.values()) == {1}
 
 
 def test_an_event_that_airflow_never_stores_is_not_deleted(
