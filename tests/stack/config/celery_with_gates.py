@@ -7,13 +7,18 @@ is more than a second of a core.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+
+# Airflow 3.1 has it in another place.
+DAG_BAG = next(name for name in ("airflow.dag_processing.dagbag", "airflow.models.dagbag") if find_spec(name))
 
 CONFIG = DEFAULT_CELERY_CONFIG | {
     "imports": (
         *DEFAULT_CELERY_CONFIG.get("imports", ()),
         "airflow.dag_processing.bundles.manager",
-        "airflow.dag_processing.dagbag",
+        DAG_BAG,
         "airflow.sdk.execution_time.task_runner",
         "airflow_imgver.sensors.healthimaging",
         "airflow_imgver.sensors.sagemaker_image",
