@@ -165,10 +165,12 @@ def stop_quick_triggerers(stack: Production) -> None:
 
 def _event_triggers(stack: Production) -> dict[int, int | None]:
     """Trigger to triggerer, of all watchers."""
+    [[newer]] = stack.metadata.rows("SELECT to_regclass('asset_watcher')")
+    table = "asset_watcher" if newer else "asset_trigger"  # as Airflow 3.1 has it
     return dict(
         stack.metadata.rows(
             "SELECT DISTINCT trigger.id, trigger.triggerer_id FROM trigger "
-            "JOIN asset_watcher ON asset_watcher.trigger_id = trigger.id"
+            f"JOIN {table} watcher ON watcher.trigger_id = trigger.id"
         )
     )
 
