@@ -124,8 +124,7 @@ class QueueStream:
         """Return what is in flight to the queue, for another triggerer, and close the connections."""
         self._closed = True
         await self._deletions.finish(_SECONDS_TO_CLOSE)
-        in_flight = [each.receipt for each in self._in_flight.values()]
-        await self._release(in_flight + list(self._postponed.receipts().values()))
+        await self._release(list(self._here().values()))
         self._queue_threads.shutdown(wait=False, cancel_futures=True)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -294,8 +293,7 @@ class QueueStream:
         before: set[str] = set()
         while True:
             await asyncio.sleep(VISIBILITY / 3)
-            here = self._listing | {name: each.receipt for name, each in self._in_flight.items()}
-            here |= self._postponed.receipts()
+            here = self._here()
             # What has just come is hidden for longer than until the next time.
             receipts = [receipt for message_id, receipt in here.items() if message_id in before]
             before = set(here)
@@ -304,6 +302,11 @@ class QueueStream:
                     await self._in_thread(self._queue_threads, self._reader.hide, receipts, VISIBILITY)
             except Exception as error:  # noqa: BLE001  # nothing may end a watcher
                 self._log.debug("Messages could not be kept hidden: %s", error)
+
+    def _here(self) -> dict[str, str]:
+        """The receipts of all messages that are listed, handed over or wait, by their ids."""
+        in_flight = {message_id: each.receipt for message_id, each in self._in_flight.items()}
+        return self._listing | in_flight | self._postponed.receipts()
 
     def _log_now_and_then(self, error: AwsCallError) -> None:
         """Log an error of one call, and each kind once a minute: many messages may meet it."""
