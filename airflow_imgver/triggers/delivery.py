@@ -15,16 +15,21 @@ class Delivery:
 
     :param seen: what AWS says about it.
     :param receipt: what deletes it.
-    :param handed: how many watchers have dealt with it. Airflow 3.3.2 may count one that has not.
+    :param dealt_with: the watchers that have dealt with it. Airflow 3.3.2 may count one that has not.
     :param watchers: the names of the watchers to which it is handed over.
     :param reported: the facts that watchers handed to Airflow.
     """
 
     seen: Observation
     receipt: str
-    handed: int = 0
+    dealt_with: list[Watcher] = field(default_factory=list)
     watchers: frozenset[str] = frozenset()
     reported: list[tuple[Watcher, str]] = field(default_factory=list)
+
+    @property
+    def handed(self) -> int:
+        """How many watchers have dealt with it."""
+        return len(self.dealt_with)
 
     def note(self, watcher: Watcher, key: str) -> None:
         """Note that a watcher has handed a fact to Airflow."""

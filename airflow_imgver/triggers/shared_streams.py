@@ -6,9 +6,10 @@ database. All is in one lane, so that deletions are batched.
 
 In Airflow 3.3.2, ``advance`` may be called for a message whose event was never stored: a watcher that is
 cancelled after its filter has yielded and before Airflow has taken the event counts as one that accepted the
-message (``_SharedStreamGroup.unsubscribe``). So the filters count in ``handed`` what they have dealt with,
-after their ``yield`` has returned, and ``advance`` leaves alone what fewer have dealt with than Airflow says
-accepted it. See docs/upstream-shared-stream.md.
+message (``_SharedStreamGroup.unsubscribe``). So the filters note what they have dealt with, after their
+``yield`` has returned, and ``advance`` leaves alone what fewer have dealt with than Airflow says accepted it.
+A watcher that has not dealt with a message does not remember its facts either: the message comes back, and
+would be recognised as one that was stored. See docs/upstream-shared-stream.md.
 """
 
 from __future__ import annotations
@@ -62,14 +63,13 @@ class QueueProducer(SharedStreamProducer):
         """Remember and delete what is stored; leave all else in the queue."""
         stored: list[Delivery] = []
         left: list[Delivery] = []
-        present = watchers_of(self._key)
         changed: dict[int, Watcher] = {}
         for item in batch:
             delivery, all_stored = item.broker_payload, is_stored(item)
             (stored if all_stored else left).append(delivery)
             for watcher, key in delivery.reported:
-                # Where Airflow failed none, one that is still here counts because its events are stored.
-                if all_stored or (item.outcome.failed == 0 and watcher in present):
+                # Where Airflow failed none, one that has dealt with it counts because its events are stored.
+                if all_stored or (item.outcome.failed == 0 and watcher in delivery.dealt_with):
                     watcher.stored(key)
                     changed[id(watcher)] = watcher
                 else:
@@ -98,7 +98,7 @@ async def queue_events(
                 delivery.note(watcher, fact_key)
                 yield TriggerEvent(event)
             if watcher.wanted is not None or len(watchers_of(key)) > 1:
-                delivery.handed += 1
+                delivery.dealt_with.append(watcher)
 
 
 def _log_other_connection(trigger: EventQueueTrigger, watchers: Sequence[Watcher]) -> None:

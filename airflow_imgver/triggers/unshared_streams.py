@@ -19,7 +19,7 @@ from airflow_imgver.triggers.delivery import Delivery
 from airflow_imgver.triggers.queue_stream import QueueStream
 from airflow_imgver.triggers.trouble import Trouble
 from airflow_imgver.triggers.watch_stream import WatchStream
-from airflow_imgver.triggers.watchers import joined, watchers_of
+from airflow_imgver.triggers.watchers import Watcher, joined, watchers_of
 from airflow_imgver.triggers.window import Window
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ class _Sharing:
         self._inboxes.append(inbox)
         return inbox
 
-    def dealt_with(self, delivery: Delivery) -> None:
+    def dealt_with(self, delivery: Delivery, watcher: Watcher) -> None:
         """Note that one more watcher has dealt with a message; after the last one, it is deleted later."""
-        delivery.handed += 1
+        delivery.dealt_with.append(watcher)
         if delivery.handed >= self._open.get(delivery, 0):
             self._open.pop(delivery, None)
             deletion = asyncio.ensure_future(self._delete_later(delivery))
@@ -106,7 +106,7 @@ async def queue_events(trigger: EventQueueTrigger) -> AsyncIterator[TriggerEvent
                 for fact_key, event in watcher.news(delivery.seen.facts, delivery.seen.observed_at):
                     delivery.note(watcher, fact_key)
                     yield TriggerEvent(event)
-                sharing.dealt_with(delivery)
+                sharing.dealt_with(delivery, watcher)
         finally:
             if len(sharing._inboxes) == 1:
                 del sharings[key]

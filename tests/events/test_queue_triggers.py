@@ -59,17 +59,19 @@ def test_a_watcher_that_is_cancelled_before_airflow_took_its_event_loses_nothing
     """Airflow 3.3.2 counts it as one that accepted the message."""
 
     async def main() -> None:
+        states = AssetStates()
         first = Triggerer()
         first.blocked.add(1)  # Airflow logs an event before it takes it; there the watcher is cancelled.
-        first.start(HealthImagingEventQueueTrigger(clinic.queue_url))
+        first.start(HealthImagingEventQueueTrigger(clinic.queue_url), states=states)
         clinic.image_sets(1)
         await until(lambda: _in_flight() == 1)
         await asyncio.sleep(0.2)
         await first.stop()
         assert first.stored == first.outbound == []
         assert clinic.left() > 0
+        # Nor may the watcher take it for a fact that was stored.
         async with Triggerer() as second:
-            second.start(HealthImagingEventQueueTrigger(clinic.queue_url))
+            second.start(HealthImagingEventQueueTrigger(clinic.queue_url), states=states)
             await until(lambda: len(second.stored) == 1)
 
     asyncio.run(main())
@@ -102,7 +104,7 @@ def test_airflow_counts_a_cancelled_watcher_as_one_that_accepted() -> None:
     exec(compile(code, "upstream-shared-stream.md", "exec"), namespace)  # our own page
     [item] = namespace["ADVANCED"]
     assert item.outcome.is_clean, (
-        "This Airflow no longer has the fault. Once no supported Airflow has it, `handed` in "
+        "This Airflow no longer has the fault. Once no supported Airflow has it, `dealt_with` in "
         "airflow_imgver/triggers/shared_streams.py can go, and the report with it."
     )
 
