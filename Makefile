@@ -2,6 +2,7 @@
 #
 #   make demo PYTHON=/opt/python3.12/bin/python3     another Python than that on the PATH
 #   make test ARGS="tests/test_example_dags.py -x"   pytest's own arguments
+#   make test-stack AIRFLOW=3.1 ARGS=tests/stack/test_stack_events.py   an older Airflow: 3.1 or 3.2
 #   make test-matrix ONLY="3.1-py3.11 3.2-*" PYTHONS="/opt/python3.12/bin/python3"   some of them
 #   make test-stack AIRFLOW=3.1 ARGS="-k no_change_is_lost"   event triggers on an older whole Airflow
 
@@ -15,7 +16,8 @@ READY := $(VENV)/.ready
 AWS_CLI_VENV := .venv-awscli
 AWS_CLI_READY := $(AWS_CLI_VENV)/.ready
 # s3fs needs an older boto3, so the whole Airflow of `make test-stack` has an environment too.
-STACK_VENV := .venv-stack$(addprefix -,$(AIRFLOW))
+STACK_VENV := .venv-stack$(AIRFLOW:%=-%)
+STACK_CONSTRAINTS := constraints/stack-$(AIRFLOW:%=airflow%-)py
 STACK_READY := $(STACK_VENV)/.ready
 STACK_CONSTRAINTS := constraints/stack-$(if $(AIRFLOW),airflow$(AIRFLOW)-)py
 export IMGVER_AWS_CLI := $(CURDIR)/$(AWS_CLI_VENV)/bin/aws
@@ -63,6 +65,8 @@ $(foreach ready,$(READY) $(STACK_READY),$(if $(subst x$(PYTHON),,x$(shell cat $(
   $(eval $(ready): another-python)))
 endif
 
+PYTHONS_NEEDED := Python 3.11, 3.12 or 3.13
+
 # $(call set-up,folder,beginning of the constraint files' names,extra)
 define set-up
 	@set -e; found=; refused=; clear=; \
@@ -72,7 +76,7 @@ define set-up
 	  refused="$$refused $$python is $$version."; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "$(or $(PYTHON),Python) does not work here: this needs Python 3.11, 3.12 or 3.13.$$refused" \
+	  echo "$(or $(PYTHON),Python) does not work here: this needs $(if $(wildcard $(2)3.13.txt),$(PYTHONS_NEEDED),Python 3.11).$$refused" \
 	    "Install it, or give its path: make PYTHON=/path/to/python3.12" >&2; exit 1; \
 	fi; \
 	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
@@ -93,8 +97,13 @@ endef
 $(READY): pyproject.toml $(wildcard constraints/py*.txt)
 	$(call set-up,$(VENV),constraints/py,dev)
 
+ifeq ($(wildcard $(STACK_CONSTRAINTS)*.txt),)
+$(STACK_READY):
+	@echo "AIRFLOW=$(AIRFLOW) has no file $(STACK_CONSTRAINTS)*.txt. Leave it out for the newest, or use 3.1 or 3.2." >&2; exit 1
+else
 $(STACK_READY): pyproject.toml $(wildcard $(STACK_CONSTRAINTS)*.txt)
 	$(call set-up,$(STACK_VENV),$(STACK_CONSTRAINTS),stack)
+endif
 
 $(AWS_CLI_READY): constraints/awscli.txt | $(READY)
 	@rm -f $@; $(RUN) venv --clear $(AWS_CLI_VENV)
@@ -109,7 +118,8 @@ LOWEST := --resolution lowest-direct --exclude-newer 2025-10-20 $(foreach packag
   --exclude-newer-package $(package)=2026-11-15)
 AIRFLOW_3_2 := --exclude-newer 2026-06-05 $(foreach package,moto blockbuster,\
   --exclude-newer-package $(package)=2026-11-15)
-S3FS := $(foreach package,aiobotocore fsspec s3fs,--exclude-newer-package $(package)=2026-11-15)
+# s3fs, in the stack, needs the aiobotocore that goes with boto3.
+STACK_LOWEST := $(LOWEST) $(foreach package,aiobotocore s3fs fsspec,--exclude-newer-package $(package)=2026-11-15)
 define CONSTRAINTS
 py3.11 3.11 pyproject.toml --extra dev
 py3.12 3.12 pyproject.toml --extra dev
@@ -123,7 +133,7 @@ airflow3.2-py3.13 3.13 pyproject.toml --extra test $(AIRFLOW_3_2)
 stack-py3.11 3.11 pyproject.toml --extra stack
 stack-py3.12 3.12 pyproject.toml --extra stack
 stack-py3.13 3.13 pyproject.toml --extra stack
-stack-airflow3.1-py3.11 3.11 pyproject.toml --extra stack $(LOWEST) $(S3FS)
+stack-airflow3.1-py3.11 3.11 pyproject.toml --extra stack $(STACK_LOWEST)
 stack-airflow3.2-py3.11 3.11 pyproject.toml --extra stack $(AIRFLOW_3_2)
 awscli 3.11 constraints/awscli.in --universal
 endef

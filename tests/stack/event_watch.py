@@ -165,12 +165,11 @@ def stop_quick_triggerers(stack: Production) -> None:
 
 def _event_triggers(stack: Production) -> dict[int, int | None]:
     """Trigger to triggerer, of all watchers."""
-    [[newer]] = stack.metadata.rows("SELECT to_regclass('asset_watcher')")
-    table = "asset_watcher" if newer else "asset_trigger"  # as Airflow 3.1 has it
+    table = stack.metadata.table("asset_watcher", "asset_trigger")
     return dict(
         stack.metadata.rows(
             "SELECT DISTINCT trigger.id, trigger.triggerer_id FROM trigger "
-            f"JOIN {table} watcher ON watcher.trigger_id = trigger.id"
+            f"JOIN {table} ON {table}.trigger_id = trigger.id"
         )
     )
 

@@ -23,6 +23,10 @@ class Metadata:
         """How many triggers each triggerer holds, by its job's id; None for nobody's."""
         return dict(self.rows("SELECT triggerer_id, count(*) FROM trigger GROUP BY triggerer_id"))
 
+    def table(self, *names: str) -> str:
+        """Return the first of these tables that exists, for what Airflow has renamed."""
+        return next(name for name in names if self.rows("SELECT to_regclass(%s)", name)[0][0])
+
     def rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask; changes are kept."""
         with closing(psycopg2.connect(self._database.url)) as connection, connection:

@@ -11,14 +11,16 @@ from importlib.util import find_spec
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 
-# Airflow 3.1 has it in another place.
-DAG_BAG = next(name for name in ("airflow.dag_processing.dagbag", "airflow.models.dagbag") if find_spec(name))
+# Airflow 3.1 has its reader in another module.
+DAG_READER = "airflow.dag_processing.dagbag"
+if find_spec(DAG_READER) is None:
+    DAG_READER = "airflow.models.dagbag"
 
 CONFIG = DEFAULT_CELERY_CONFIG | {
     "imports": (
         *DEFAULT_CELERY_CONFIG.get("imports", ()),
         "airflow.dag_processing.bundles.manager",
-        DAG_BAG,
+        DAG_READER,
         "airflow.sdk.execution_time.task_runner",
         "airflow_imgver.sensors.healthimaging",
         "airflow_imgver.sensors.sagemaker_image",
