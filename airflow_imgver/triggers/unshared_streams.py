@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 SECONDS_UNTIL_DELETED = 60.0
 SECONDS_UNTIL_SAVED = 8.0
+# Airflow stores one event after the other. It must be able to store these before the cursor is saved.
+MOST_UNSAVED = 100
 MOST_WITHIN_A_MINUTE = 5_000
 
 _sharings: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Sharing]] = WeakKeyDictionary()
@@ -121,12 +123,13 @@ async def watch_events(trigger: WatchTrigger) -> AsyncIterator[TriggerEvent]:
         while True:
             try:
                 items = stream.items_of(await stream.scan())
-                for item in items:
-                    if item.event is not None:
-                        yield TriggerEvent(item.event)
-                if items:
+                for start in range(0, len(items), MOST_UNSAVED):
+                    some = items[start : start + MOST_UNSAVED]
+                    for item in some:
+                        if item.event is not None:
+                            yield TriggerEvent(item.event)
                     await asyncio.sleep(SECONDS_UNTIL_SAVED)
-                    await stream.settle([(item, True) for item in items])
+                    await stream.settle([(item, True) for item in some])
                 scanning.over()
                 pause = stream.pause()
             except Exception as error:  # noqa: BLE001  # nothing may end a watcher

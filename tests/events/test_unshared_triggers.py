@@ -145,6 +145,32 @@ def test_a_cursor_is_saved_a_while_after_the_events(
     asyncio.run(main())
 
 
+def test_a_few_events_of_a_long_scan_are_saved_before_the_next_ones_are_sent(
+    clinic: Clinic, variables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unshared_streams, "SECONDS_UNTIL_SAVED", 1.0)
+    monkeypatch.setattr(unshared_streams, "MOST_UNSAVED", 2)
+    trigger = HealthImagingDatastoreWatchTrigger(clinic.datastore_id, poll_interval=1)
+    unsaved: set[int] = set()
+
+    async def main() -> None:
+        clinic.image_sets(5)
+        runs = Runs(trigger)
+
+        def saved() -> int:
+            stored = variables.get(trigger.place_name)
+            count = len(Cursor.read(json.loads(stored)).remembered) if stored else 0
+            unsaved.add(len(runs.events) - count)
+            return count
+
+        await until(lambda: saved() == 5)
+        assert len(runs.events) == 5
+        await runs.stop()
+        assert max(unsaved) == 2
+
+    asyncio.run(main())
+
+
 def test_an_error_ends_nothing(clinic: Clinic, variables: dict[str, Any]) -> None:
     inject_fault("medical-imaging", "SearchImageSets", kind="http-500", times=None)
 
