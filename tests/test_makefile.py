@@ -11,7 +11,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# Writes its arguments to a file. For `-m venv` it copies itself into `.venv`, as the Python there.
+# Writes its arguments to a file. For `-m venv` it copies itself into the folder, as the Python there.
 STAND_IN = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$*" in
@@ -19,8 +19,9 @@ case "$*" in
   *version_info*) echo {version} ;;
   *ensurepip*) exit {ensurepip} ;;
   *"-m venv"*)
-    case "$*" in *--clear*) rm -rf .venv ;; esac
-    mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    for folder; do :; done
+    case "$*" in *--clear*) rm -rf "$folder" ;; esac
+    mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" ;;
   *"-m pip"*) [ ! -e break-pip ] ;;
 esac
 """
@@ -145,6 +146,30 @@ def test_the_matrix_gets_the_combinations_and_the_pythons(checkout: Checkout) ->
 
     asked = checkout.calls.read_text().splitlines()[-1]
     assert asked == "tests/matrix.py --only 3.1-* 3.3-py3.13 --pythons /a /b -- -x"
+
+
+def test_the_whole_airflow_may_be_an_older_one_in_an_environment_of_its_own(checkout: Checkout) -> None:
+    arguments = ("AIRFLOW=3.1", "ARGS=-x")
+    status, output, asked = checkout.make("test-stack", checkout.python(version="3.11"), *arguments)
+
+    constraints = "--constraint constraints/stack-airflow3.1-py3.11.txt"
+    assert status == 0, output
+    assert asked == [
+        "-m venv --clear .venv-stack-3.1",
+        f"-m pip install --quiet --disable-pip-version-check {constraints} --editable .[stack]",
+        "-m pytest tests/stack -x",
+    ]
+
+
+def test_an_airflow_or_python_without_constraints_is_named(checkout: Checkout) -> None:
+    _, output, asked = checkout.make("test-stack", checkout.python(version="3.11"), "AIRFLOW=3.0")
+    assert asked == []
+    assert "AIRFLOW=3.0 has no file constraints/stack-airflow3.0-py*.txt" in output
+
+    _, output, asked = checkout.make("test-stack", checkout.python(version="3.13"), "AIRFLOW=3.1")
+    assert asked == []
+    assert "this needs Python 3.11." in output
+    assert "is 3.13." in output
 
 
 def test_make_without_a_target_lists_the_targets(checkout: Checkout) -> None:
