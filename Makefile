@@ -4,7 +4,6 @@
 #   make test ARGS="tests/test_example_dags.py -x"   pytest's own arguments
 #   make test-stack AIRFLOW=3.1 ARGS=tests/stack/test_stack_events.py   an older Airflow: 3.1 or 3.2
 #   make test-matrix ONLY="3.1-py3.11 3.2-*" PYTHONS="/opt/python3.12/bin/python3"   some of them
-#   make test-stack AIRFLOW=3.1 ARGS="-k no_change_is_lost"   event triggers on an older whole Airflow
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-stack test-matrix lint bench constraints clean another-python
@@ -19,7 +18,6 @@ AWS_CLI_READY := $(AWS_CLI_VENV)/.ready
 STACK_VENV := .venv-stack$(AIRFLOW:%=-%)
 STACK_CONSTRAINTS := constraints/stack-$(AIRFLOW:%=airflow%-)py
 STACK_READY := $(STACK_VENV)/.ready
-STACK_CONSTRAINTS := constraints/stack-$(if $(AIRFLOW),airflow$(AIRFLOW)-)py
 export IMGVER_AWS_CLI := $(CURDIR)/$(AWS_CLI_VENV)/bin/aws
 RUN := $(VENV)/bin/python -m
 
