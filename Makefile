@@ -37,7 +37,7 @@ test: $(READY) $(AWS_CLI_READY) ## run the whole test suite
 	$(RUN) pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 test-stack: $(STACK_READY) ## run gates on an Airflow with PostgreSQL and Celery, whose processes are killed meanwhile
-	$(STACK_VENV)/bin/python -m pytest tests/stack $(ARGS)
+	$(STACK_VENV)/bin/python -m pytest $(if $(findstring tests/stack/,$(ARGS)),,tests/stack) $(ARGS)
 
 test-matrix: $(READY) ## run the tests on the lowest and the newest Airflows and Pythons, in .matrix/
 	@$(VENV)/bin/python tests/matrix.py --only $(foreach name,$(ONLY),'$(name)') --pythons $(PYTHONS) -- $(ARGS)

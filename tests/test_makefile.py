@@ -161,6 +161,12 @@ def test_the_whole_airflow_may_be_an_older_one_in_an_environment_of_its_own(chec
     ]
 
 
+def test_one_file_of_the_stacks_tests_is_run_alone(checkout: Checkout) -> None:
+    file = "tests/stack/test_stack_events.py"
+    _, output, asked = checkout.make("test-stack", checkout.python(version="3.11"), f"ARGS={file} -x")
+    assert asked[-1] == f"-m pytest {file} -x", output
+
+
 def test_an_airflow_or_python_without_constraints_is_named(checkout: Checkout) -> None:
     _, output, asked = checkout.make("test-stack", checkout.python(version="3.11"), "AIRFLOW=3.0")
     assert asked == []
