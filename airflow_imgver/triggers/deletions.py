@@ -65,7 +65,7 @@ class Deletions:
         if not receipts:
             return True
         try:
-            left = await self._in_thread(reader.delete, receipts)
+            left = await asyncio.get_running_loop().run_in_executor(self._threads, reader.delete, receipts)
         except BaseException:
             self._receipts += receipts
             raise
@@ -89,8 +89,9 @@ class Deletions:
         self._receipts += [each.receipt for each in dealt if each in settled]
         kept = [each.receipt for each in dealt if each not in settled]
         if kept:
+            seconds = self._turns.seconds_to_hide()
             try:
-                await self._in_thread(reader.hide, kept, self._turns.seconds_to_hide())
+                await asyncio.get_running_loop().run_in_executor(self._threads, reader.hide, kept, seconds)
             except AwsCallError as error:
                 self._log.debug("Messages could not be hidden, and come back a little later: %s", error)
 
@@ -102,6 +103,3 @@ class Deletions:
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
             # The loop that receives tries again before it receives more, and pauses.
             self._log.debug("Deleting failed, and is repeated: %s", error)
-
-    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Hashable
 from functools import cached_property
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_imgver.events.filters import EventFilter
 from airflow_imgver.services.description import Service
+from airflow_imgver.triggers.places import digest
 
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
@@ -82,10 +82,8 @@ class ImageVersionEventTrigger(BaseEventTrigger):
         """The name under which the watcher keeps what it must know after a restart."""
         classpath, kwargs = self.serialize()
         own = {name: kwargs[name] for name in self.arguments if name not in ("poll_interval", "cursor_name")}
-        digest = blake2b(
-            json.dumps([classpath, own], sort_keys=True, default=str).encode(), digest_size=6
-        ).hexdigest()
-        return f"imgver.{classpath.rpartition('.')[2]}.{digest}"
+        arguments = json.dumps([classpath, own], sort_keys=True, default=str)
+        return f"imgver.{classpath.rpartition('.')[2]}.{digest(arguments)}"
 
 
 class EventQueueTrigger(ImageVersionEventTrigger):

@@ -21,7 +21,7 @@ async def load_memory(watcher: Watcher) -> None:
     place = asset_state_of(watcher.trigger)
     if place is None:
         return
-    name = watcher.trigger.place_name
+    name = watcher.name
     for tried in range(1, _TRIES + 1):
         try:
             stored = await place.get(name)
@@ -49,6 +49,6 @@ async def save_memory(watcher: Watcher) -> None:
         return
     value = {"format": _FORMAT, "remembered": watcher.remembered.stored()}
     try:
-        await within(_SECONDS_TO_SAVE, place.set(watcher.trigger.place_name, value))
+        await within(_SECONDS_TO_SAVE, place.set(watcher.name, value))
     except Exception as error:  # noqa: BLE001  # an error here would end all watchers of the queue
         log.warning("What this watcher remembers could not be kept: %r", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -16,6 +17,11 @@ T = TypeVar("T")
 
 UNREADABLE = ".unreadable"
 """What is added to the name under which a value that cannot be read is kept aside."""
+
+
+def digest(text: str) -> str:
+    """Return what stands for a text in the name of a place, in twelve characters."""
+    return blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 class Place(Protocol):

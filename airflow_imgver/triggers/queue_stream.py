@@ -26,7 +26,6 @@ from airflow_imgver.triggers.window import Window
 
 if TYPE_CHECKING:
     from airflow_imgver.hooks.event_queue import QueueMessage
-    from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
 
 T = TypeVar("T")
 
@@ -87,11 +86,11 @@ class QueueStream:
         """Yield messages whose versions are listed, the oldest change of a round first, for ever."""
         await asyncio.sleep(SECONDS_TO_JOIN)
         # First, so that no message is deleted that a watcher elsewhere waits for.
-        await self._roll.try_to_call(self._triggers())
+        await self._roll.try_to_call(self._present())
         # The next round is received and listed while this one is handed over.
         rounds: asyncio.Queue[list[Delivery]] = asyncio.Queue(1)
         tasks = [
-            asyncio.ensure_future(self._roll.keep(self._triggers)),
+            asyncio.ensure_future(self._roll.keep(self._present)),
             asyncio.ensure_future(self._read(rounds)),
             asyncio.ensure_future(self._keep_hidden()),
         ]
@@ -99,7 +98,7 @@ class QueueStream:
             while True:
                 for delivery in await rounds.get():
                     await self._window.enter()
-                    delivery.watchers = self._watcher_names()
+                    delivery.watchers = frozenset(self._present())
                     yield delivery
         finally:
             for task in tasks:
@@ -167,7 +166,7 @@ class QueueStream:
             await sync_to_async(reader.connect)()
             self._reader = reader
         # Those too of watchers in other triggerers: what nobody here wants must not be left to a policy.
-        wanted = {each.service.client_type for each in self._triggers()} | self._roll.services
+        wanted = self._roll.services.union(self._present().values())
         missing = [
             each for each in SERVICES if each.client_type in wanted and each not in self._reader.services
         ]
@@ -185,11 +184,13 @@ class QueueStream:
         """Receive messages, list their versions, and return what can be handed over."""
         messages = self._postponed.due(_MOST_A_ROUND) + await self._receive()
         self._listing = {each.message_id: each.receipt for each in messages}
-        seen, failure = await self._observe(messages)
+        try:
+            seen, failure = await self._observe(messages)
+        finally:
+            self._listing = {}
         ready = [delivery for each in seen if (delivery := self._sort(each)) is not None]
         ready.sort(key=_oldest)
         self._in_flight |= {each.seen.message.message_id: each for each in ready}
-        self._listing = {}
         if failure is not None and not ready and (failure.transient or failure.expired):
             raise failure
         if failure is not None:
@@ -229,17 +230,15 @@ class QueueStream:
         if (delivery := self._in_flight.get(message.message_id)) is not None:
             delivery.receipt = message.receipt
             return False
-        names = self._watcher_names()
+        names = frozenset(self._present())
         if self._turns.has_dealt_with(message.message_id, names):
             self._deletions.add(Dealt(message.message_id, message.receipt, names))
             return False
         return not self._postponed.renew(message)
 
-    def _triggers(self) -> list[ImageVersionEventTrigger]:
-        return [each.trigger for each in self._watchers()]
-
-    def _watcher_names(self) -> frozenset[str]:
-        return frozenset(each.place_name for each in self._triggers())
+    def _present(self) -> dict[str, str]:
+        """The names of the watchers in this process, and their services' client types."""
+        return {each.name: each.trigger.service.client_type for each in self._watchers()}
 
     async def _observe(
         self, messages: Sequence[QueueMessage]

@@ -12,15 +12,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from airflow_imgver.text import one_line
-from airflow_imgver.triggers.places import Place, Variables, within
-
-if TYPE_CHECKING:
-    from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
+from airflow_imgver.triggers.places import Place, Variables, digest, within
 
 SECONDS_BETWEEN_CALLS = 15.0
 PRESENT = timedelta(seconds=90)
@@ -33,7 +29,7 @@ Airflow starts a watcher in another triggerer about 40 seconds after a triggerer
 RUNNING = timedelta(seconds=45)
 """How long a watcher has its turns that has not entered itself again."""
 
-_LONGEST_CALL = 10.0
+LONGEST_CALL = 10.0
 
 
 class Roll:
@@ -43,13 +39,15 @@ class Roll:
     :param queue_url: the queue.
     :param log: the log.
     :param place: where the roll is kept.
+
+    ``own`` is what stands for this process.
     """
 
     def __init__(self, queue_url: str, log: Any, place: Place | None = None) -> None:
         self._queue_url = queue_url
         self._log = log
         self._place = place or Variables()
-        self._own = uuid4().hex[:12]
+        self.own = uuid4().hex[:12]
         # All that were ever seen: another process may write back what has gone.
         self._seen: dict[str, _Other] = {}
         self._others: dict[str, _Other] = {}
@@ -58,7 +56,7 @@ class Roll:
     @property
     def name(self) -> str:
         """The name of the Variable."""
-        return f"imgver.queue.{blake2b(self._queue_url.encode(), digest_size=6).hexdigest()}"
+        return f"imgver.queue.{digest(self._queue_url)}"
 
     @property
     def elsewhere(self) -> frozenset[str]:
@@ -79,24 +77,18 @@ class Roll:
         """Which processes read the queue now, this one among them, in an order that all know."""
         now = datetime.now(UTC)
         running = {other.entry["by"] for other in self._others.values() if other.is_running(now)}
-        return sorted({self._own, *running})
+        return sorted({self.own, *running})
 
-    @property
-    def own(self) -> str:
-        """What stands for this process."""
-        return self._own
-
-    async def keep(self, watchers: Callable[[], Iterable[ImageVersionEventTrigger]]) -> None:
+    async def keep(self, present: Callable[[], Mapping[str, str]]) -> None:
         """Call the roll again and again, beside all that its watchers do; who falls silent counts as gone."""
         while True:
             await asyncio.sleep(SECONDS_BETWEEN_CALLS)
-            await self.try_to_call(watchers())
+            await self.try_to_call(present())
 
-    async def try_to_call(self, watchers: Iterable[ImageVersionEventTrigger]) -> None:
+    async def try_to_call(self, present: Mapping[str, str]) -> None:
         """Call the roll; where that fails, what it said last holds."""
-        present = {each.place_name: each.service.client_type for each in watchers}
         try:
-            await within(_LONGEST_CALL, self.call(present))
+            await within(LONGEST_CALL, self.call(present))
         except Exception as error:  # noqa: BLE001  # nothing may end a watcher
             self._log.warning(
                 "The roll of the queue's watchers cannot be called, and is called later: %r", error
@@ -112,13 +104,13 @@ class Roll:
         entries = {
             name: entry
             for name, entry in _entries(await self._place.get(self.name)).items()
-            if name not in present and entry["by"] != self._own
+            if name not in present and entry["by"] != self.own
         }
         others = {name: self._other(name, entry, now) for name, entry in entries.items()}
         self._seen |= others
         self._others = {name: other for name, other in others.items() if now - other.changed < PRESENT}
         mine = {
-            name: {"by": self._own, "at": now.isoformat(), "service": service}
+            name: {"by": self.own, "at": now.isoformat(), "service": service}
             for name, service in present.items()
         }
         await self._place.set(self.name, {**{name: entries[name] for name in self._others}, **mine})

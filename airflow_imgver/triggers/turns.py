@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from hashlib import blake2b
 from math import inf
 from typing import Any, NamedTuple
 
 from airflow_imgver.events.cursor import Remembered
-from airflow_imgver.triggers.places import Place, Variables, within
-from airflow_imgver.triggers.roll import Roll
+from airflow_imgver.triggers.places import Place, Variables, digest, within
+from airflow_imgver.triggers.roll import LONGEST_CALL, Roll
 
 SECONDS = 10.0
 """The length of a turn: a watcher in another triggerer gets a message so much later at the most."""
 # For a watcher that may come back; each time that a message is received counts for its dead-letter policy.
 SECONDS_HIDDEN_WITHOUT_TURNS = 45
-_LONGEST_CALL = 10.0
 _FORMAT = 1
 
 
@@ -90,7 +88,7 @@ class Turns:
             await self._write(self._unwritten.pop())
         # After it was written: of two that deal with a message at the same time, one at least sees both.
         theirs = [
-            _read(await within(_LONGEST_CALL, self._place.get(self._variable(name))))
+            _read(await within(LONGEST_CALL, self._place.get(self._variable(name))))
             for name in sorted(others)
         ]
         return [each for each in messages if all(each.message_id in dealt for dealt in theirs)]
@@ -98,13 +96,13 @@ class Turns:
     async def _write(self, name: str) -> None:
         stored = {"format": _FORMAT, "messages": self._dealt[name].stored()}
         try:
-            await within(_LONGEST_CALL, self._place.set(self._variable(name), stored))
+            await within(LONGEST_CALL, self._place.set(self._variable(name), stored))
         except BaseException:
             self._unwritten.add(name)
             raise
 
     def _variable(self, watcher: str) -> str:
-        return f"{self._roll.name}.{blake2b(watcher.encode(), digest_size=6).hexdigest()}"
+        return f"{self._roll.name}.{digest(watcher)}"
 
 
 def _read(stored: Any) -> Remembered:

@@ -39,6 +39,7 @@ class Watcher:
 
     def __init__(self, trigger: ImageVersionEventTrigger) -> None:
         self.trigger = trigger
+        self.name = trigger.place_name
         self.remembered = Remembered()
         self.wanted: EventFilter | None = None
         self._handed: set[str] = set()

@@ -17,6 +17,26 @@ from airflow_imgver.triggers.event_base import ImageVersionEventTrigger
 ACCOUNT = "123456789012"
 
 
+class Variables:
+    """Airflow's Variables, for all triggerers of this process; as `places.Variables`."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.gone = False
+
+    async def get(self, name: str) -> Any:
+        """As `places.Variables`."""
+        if self.gone:
+            raise RuntimeError("the database is gone")
+        return json.loads(self.values[name]) if name in self.values else None
+
+    async def set(self, name: str, value: Any) -> None:
+        """As `places.Variables`."""
+        if self.gone:
+            raise RuntimeError("the database is gone")
+        self.values[name] = json.dumps(value)
+
+
 class AssetStates:
     """The states of assets, in memory; what the triggerer's accessor reaches in Airflow's database."""
 

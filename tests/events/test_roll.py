@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from streams import Variables
 
 from airflow_imgver.triggers.roll import Roll
 
@@ -17,27 +18,13 @@ QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/image-versions"
 log = logging.getLogger("airflow_imgver.test")
 
 
-class Variables:
-    """What both triggerers read and write."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-
-    async def get(self, name: str) -> Any:
-        """As `places.Variables`."""
-        return json.loads(self.values[name]) if name in self.values else None
-
-    async def set(self, name: str, value: Any) -> None:
-        """As `places.Variables`."""
-        self.values[name] = json.dumps(value)
-
-    def age(self, name: str, seconds: float) -> None:
-        """Have so many seconds gone by."""
-        entries = json.loads(self.values[name])
-        for entry in entries.values():
-            at = datetime.fromisoformat(entry["at"]) - timedelta(seconds=seconds)
-            entry["at"] = at.isoformat()
-        self.values[name] = json.dumps(entries)
+def age(variables: Variables, name: str, seconds: float) -> None:
+    """Have so many seconds gone by since all entries were made."""
+    entries = json.loads(variables.values[name])
+    for entry in entries.values():
+        at = datetime.fromisoformat(entry["at"]) - timedelta(seconds=seconds)
+        entry["at"] = at.isoformat()
+    variables.values[name] = json.dumps(entries)
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -133,7 +120,7 @@ def test_a_triggerer_that_has_gone_loses_its_turns_and_then_its_place(
 
 def test_after_a_long_stop_all_are_waited_for(variables: Variables, one: Roll, other: Roll) -> None:
     call((one, {"a", "b"}))
-    variables.age(one.name, 100_000)
+    age(variables, one.name, 100_000)
     call((other, {"a"}))
     assert other.elsewhere == {"b"}
 

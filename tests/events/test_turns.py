@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow has shared streams since 3.3")
 
-from streams import AssetStates, Clinic, Triggerer
+from streams import AssetStates, Clinic, Triggerer, Variables
+from support import wait_for
 
 from airflow_imgver.triggers import places, roll, turns
 from airflow_imgver.triggers.event_base import EventQueueTrigger
@@ -28,30 +28,10 @@ QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/image-versions"
 log = logging.getLogger("airflow_imgver.test")
 
 
-class Values:
-    """Airflow's Variables, for all threads of this process."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-        self.gone = False
-
-    async def get(self, name: str) -> Any:
-        """As `places.Variables`."""
-        if self.gone:
-            raise RuntimeError("the database is gone")
-        return json.loads(self.values[name]) if name in self.values else None
-
-    async def set(self, name: str, value: Any) -> None:
-        """As `places.Variables`."""
-        if self.gone:
-            raise RuntimeError("the database is gone")
-        self.values[name] = json.dumps(value)
-
-
 # --- the rule ---
 
 
-def process(values: Values) -> tuple[Roll, Turns]:
+def process(values: Variables) -> tuple[Roll, Turns]:
     """What a process knows of the others."""
     its_roll = Roll(QUEUE, log, values)
     return its_roll, Turns(its_roll, values)
@@ -64,7 +44,7 @@ def dealt(number: int, *names: str) -> Dealt:
 
 def test_alone_everything_is_deleted_at_once_and_nothing_is_written() -> None:
     async def main() -> None:
-        values = Values()
+        values = Variables()
         its_roll, its_turns = process(values)
         await its_roll.call({"a": "medical-imaging"})
         assert await its_turns.settle([dealt(1, "a")]) == [dealt(1, "a")]
@@ -77,7 +57,7 @@ def test_alone_everything_is_deleted_at_once_and_nothing_is_written() -> None:
 
 def test_a_message_is_deleted_when_the_last_one_has_dealt_with_it() -> None:
     async def main() -> None:
-        values = Values()
+        values = Variables()
         (one, its), (other, others) = process(values), process(values)
         for _ in range(2):
             await one.call({"a": "medical-imaging", "b": "sagemaker"})
@@ -95,7 +75,7 @@ def test_a_message_is_deleted_when_the_last_one_has_dealt_with_it() -> None:
 
 def test_of_two_processes_exactly_one_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        values = Values()
+        values = Variables()
         (one, its), (other, others) = process(values), process(values)
         for _ in range(3):
             await one.call({"a": "medical-imaging"})
@@ -110,7 +90,7 @@ def test_of_two_processes_exactly_one_has_its_turn(monkeypatch: pytest.MonkeyPat
 
 def test_where_airflow_does_not_answer_nothing_is_deleted() -> None:
     async def main() -> None:
-        values = Values()
+        values = Variables()
         (one, its), (other, _) = process(values), process(values)
         await other.call({"c": "medical-imaging"})
         await one.call({"a": "medical-imaging"})
@@ -130,9 +110,9 @@ def test_where_airflow_does_not_answer_nothing_is_deleted() -> None:
 
 
 @pytest.fixture
-def values(monkeypatch: pytest.MonkeyPatch) -> Values:
+def values(monkeypatch: pytest.MonkeyPatch) -> Variables:
     """The Variables of all triggerers, and turns that are short."""
-    shared = Values()
+    shared = Variables()
     monkeypatch.setattr(places.Variables, "get", lambda _, name: shared.get(name))
     monkeypatch.setattr(places.Variables, "set", lambda _, name, value: shared.set(name, value))
     monkeypatch.setattr(roll, "SECONDS_BETWEEN_CALLS", 0.3)
@@ -177,15 +157,12 @@ def running(*watchers: EventQueueTrigger, states: AssetStates) -> Iterator[Runni
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds."""
-    until = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < until, "it took too long"
-        time.sleep(0.05)
+    """Wait until a condition holds; turns take a while."""
+    wait_for(condition, 120)
 
 
 def test_three_watchers_in_two_triggerers_get_all_their_messages(
-    clinic: Clinic, values: Values, caplog: pytest.LogCaptureFixture
+    clinic: Clinic, values: Variables, caplog: pytest.LogCaptureFixture
 ) -> None:
     every = HealthImagingEventQueueTrigger(clinic.queue_url)
     failures = HealthImagingEventQueueTrigger(clinic.queue_url, phases=["ready"])
@@ -211,7 +188,7 @@ def test_three_watchers_in_two_triggerers_get_all_their_messages(
 
 
 def test_a_watcher_that_comes_back_in_another_triggerer_has_missed_nothing(
-    clinic: Clinic, values: Values
+    clinic: Clinic, values: Variables
 ) -> None:
     """Both were in one triggerer, which was killed; the second one comes back later, in another."""
     first = HealthImagingEventQueueTrigger(clinic.queue_url)

@@ -87,7 +87,7 @@ def test_no_change_is_lost_while_triggerers_are_killed_and_restarted(
         began = time.monotonic()
         with changes.going_on(PER_SECOND):
             for kind in KINDS:
-                # Not always in the moment after events were stored, in which Airflow has not confirmed them.
+                # Not always just after events were stored, when Airflow has not confirmed them.
                 pause(stack, moments.uniform(0, LONGEST_CYCLE_SECONDS))
                 seen = [each.count() for each in watched]
                 interrupt(stack, kind)
